@@ -8,6 +8,7 @@
 
 #include "engine/outputs.h"
 #include "engine/step.h"
+#include "proto/limits.h"
 
 struct region_options {
     char name[NAME_BYTES_MAX + 1];
