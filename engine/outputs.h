@@ -165,7 +165,8 @@ void outputs_trace(struct outputs *outputs, enum trace_code code, const struct t
 /* Patch counts and sequences and fix the order in which messages leave. After it nothing may be appended. */
 void outputs_close(struct outputs *outputs);
 
-/* How a host finds a record while it builds frames; `ret_value` stays valid until the next call. */
+/* How a host copies a record of exactly `size` bytes to `to` while it builds frames; false if there is none of that
+ * size. `part` may be PART_ALL (store/record.h): all parts of the number in key order. */
 typedef bool (*record_lookup)(void *context, enum table table, uint64_t number, uint32_t part, uint8_t *to,
                               size_t size);
 

@@ -29,7 +29,8 @@ enum {
     WINDOW_TASKS = 65536, /* what one child may hold of its parent */
 };
 
-/* The longest duration a task may carry (delay, timeout, deadline): 400 days. */
-#define DURATION_MS_MAX (400ull * 24 * 3600 * 1000)
+/* The longest duration a task may carry (delay, timeout, deadline): 49 days, what 32 bits of milliseconds
+ * hold. */
+#define DURATION_MS_MAX (49ull * 24 * 3600 * 1000)
 
 #endif

@@ -146,9 +146,9 @@ static const struct {
     {"priority", parse_priority, "critical, high, normal or low"},
     {"region", parse_region, "a name of 1 to 64 bytes"},
     {"capabilities", parse_capabilities, "an array of up to 16 names of 1 to 64 bytes"},
-    {"delay_ms", parse_delay, "milliseconds, 0 to 400 days"},
-    {"timeout_ms", parse_timeout, "milliseconds, 0 to 400 days"},
-    {"deadline_ms", parse_deadline, "milliseconds, 0 to 400 days"},
+    {"delay_ms", parse_delay, "milliseconds, 0 to 49 days"},
+    {"timeout_ms", parse_timeout, "milliseconds, 0 to 49 days"},
+    {"deadline_ms", parse_deadline, "milliseconds, 0 to 49 days"},
     {"retries", parse_retries, "0 to 1000"},
 };
 

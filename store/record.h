@@ -35,6 +35,9 @@ enum table {
 /* Version of the whole layout; a store of a newer one is refused. Raise it with every change of a record. */
 enum { STORE_FORMAT_VERSION = 1 };
 
+/* In a reference to ATTEMPTS: all parts of the number, one behind the other in the order of their keys. */
+#define PART_ALL UINT32_MAX
+
 const char *table_text(enum table table);
 /* Tables whose records a restart delivers as RESTORE events, in this order. The others are only read by
  * reference. */
