@@ -1,9 +1,10 @@
-/* heap.h - a binary min-heap of 32-bit items by (u64 key, order of insertion), with removal from the middle.
+/* heap.h - a binary min-heap of 32-bit items in an order their owner gives, with removal from the middle.
  *
- * Is:      the timers of a node. Keys and positions live with the items' owner (two functions), so a timer
- * costs 4 bytes here. Equal keys come out in the order they went in: the heap keeps no time of its own, so
- * the order is made total by the item number given by `before`. Cost:    insert, remove, change: O(log n);
- * top: O(1). Memory grows by doubling (slab's rule: false at no memory). */
+ * Is: the timers of a node. Keys and positions live with the items' owner (two functions), so a timer costs 4
+ * bytes here. The heap keeps no time of its own: equal keys come out in the order that `before` gives them.
+ *
+ * Cost: insert, remove, change: O(log n); top: O(1). Memory grows by doubling (slab's rule: false at no
+ * memory). */
 #ifndef MERIDIAN_ENGINE_HEAP_H
 #define MERIDIAN_ENGINE_HEAP_H
 

@@ -1,11 +1,14 @@
 /* map.h - task id to a 32-bit value: the per-task index of a node.
  *
- * Is:      open addressing over 8-byte slots (a 32-bit piece of the id's hash, a value), that grows
- * incrementally: a growth moves a few slots with every later operation, so no step pays for the whole table.
- *          The ids themselves live with their owner, who gives a function from value to id.
- * Is not:  a container of tasks; 0 is no value. The hash is not secret; ids are mixed with a seed from the
- * host so that a client cannot aim collisions. Cost:    find, put, remove: O(1) expected; 8 to 16 bytes per
- * entry, for a moment 24 while it grows. */
+ * Is: open addressing over 8-byte slots (a 32-bit piece of the id's hash, a value), that grows incrementally:
+ * a growth moves a few slots with every later operation, so no step pays for the whole table. The ids
+ * themselves live with their owner, who gives a function from value to id.
+ *
+ * Is not: a container of tasks; 0 is no value. It never shrinks. The hash is not secret; ids are mixed with a
+ * seed from the host so that a client cannot aim collisions.
+ *
+ * Cost: find, put, remove: O(1) expected; 11 to 22 bytes per entry, for a moment half as much again while it
+ * grows. */
 #ifndef MERIDIAN_ENGINE_MAP_H
 #define MERIDIAN_ENGINE_MAP_H
 
@@ -13,13 +16,13 @@
 
 struct map_slot {
     uint32_t hash;
-    uint32_t value; /* 0 = empty, MAP_DELETED = tombstone */
+    uint32_t value; /* 0 = empty; UINT32_MAX = left, only in a table that is being emptied */
 };
 
 struct map_table {
     struct map_slot *slots;
     uint32_t capacity; /* power of two, or 0 */
-    uint32_t used;     /* entries and tombstones */
+    uint32_t used;     /* entries put or moved in and not yet removed; not kept up to date in `old` */
 };
 
 typedef const struct task_id *(*map_id_of)(const void *owner, uint32_t value);

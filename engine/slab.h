@@ -1,10 +1,14 @@
 /* slab.h - fixed-size items in chunks that never move, addressed by a 32-bit index.
  *
- * Is:      the only malloc in pure code, up to a bound given at the start; at the bound slab_take says no and
- * the node refuses work (`throttled`). Index 0 is never given out and means "none". Is not:  thread-safe; a
- * general allocator. Invariants: an index stays valid and its item at the same address until slab_give;
- * given-back items are reused last-in first-out; items are zeroed when taken. Cost:    take, give, at: O(1);
- * one malloc per chunk of SLAB_CHUNK_ITEMS items. */
+ * Is: where pure code gets its memory, up to a bound given at the start; at the bound slab_take says no and
+ * the node refuses work (`throttled`). Index 0 is never given out and means "none".
+ *
+ * Is not: thread-safe; a general allocator.
+ *
+ * Invariants: an index stays valid and its item at the same address until slab_give; given-back items are
+ * reused last-in first-out; items are zeroed when taken.
+ *
+ * Cost: take, give, at: O(1); one malloc per chunk of SLAB_CHUNK_ITEMS items. */
 #ifndef MERIDIAN_ENGINE_SLAB_H
 #define MERIDIAN_ENGINE_SLAB_H
 
