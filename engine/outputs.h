@@ -1,15 +1,23 @@
 /* outputs.h - what a step wants done: writes, messages, processes, traces; four typed arrays and one arena.
  *
- * Is:      append-only during the steps of one batch; read by the host afterwards; then reset.
- *          Values and frames are chains of pieces: literal bytes (in the arena), borrowed bytes (in the
- * event's frame, which the host keeps until the batch has left) and records (spliced from the store by the
- * host after the batch's puts and before its erases). Messages to one peer of one kind coalesce into frames
- * of up to FRAME_BYTES_SOFT or 1,024 entries. Is not:  I/O. Sequence numbers are given when the batch closes
- * (outputs_close), from the counter in the peer's `struct link`, in the order of message kinds per peer.
- * Bounds:  a step appends at most STEP_OPERATIONS_MAX operations (records put or erased, entries in
- * messages). Long work keeps a cursor and asks outputs_room(). The arrays grow in the host's hands only
- * between steps (outputs_init sizes them for the largest step). Cost:    appending is O(1); the arena is one
- * copy of every literal. */
+ * Is: append-only during the steps of one batch; read by the host afterwards; then reset. Values and frames
+ * are chains of pieces: literal bytes (in the arena), borrowed bytes (in the event's frame, which the host
+ * keeps until the batch has left) and records (spliced from the store by the host after the batch's puts and
+ * before its erases). Messages to one peer of one kind coalesce into frames of up to FRAME_BYTES_SOFT or
+ * 1,024 entries.
+ *
+ * Is not: I/O. Sequence numbers are given when the batch closes (outputs_close), from the counter in the
+ * peer's `struct link`, in the order of message kinds per peer.
+ *
+ * Invariants: one value or message is written at a time (begun, then ended, before the next begins; traces
+ * may come between). A link counts for one peer: the first message to another peer starts it at 1 again, and
+ * messages of the earlier peer still in the batch leave with sequence 0, which nobody takes.
+ *
+ * Bounds: a step appends at most STEP_OPERATIONS_MAX operations (records put or erased, messages without
+ * entries, entries in messages). Long work keeps a cursor and asks outputs_room(). All memory is taken by
+ * outputs_init, for the largest batch; pages that are never touched cost nothing.
+ *
+ * Cost: appending is O(1); the arena is one copy of every literal. */
 #ifndef MERIDIAN_ENGINE_OUTPUTS_H
 #define MERIDIAN_ENGINE_OUTPUTS_H
 
@@ -59,6 +67,7 @@ struct write {
 
 /* One direction pair of counted messages with a peer. Owned by the node's child or uplink; never moves. */
 struct link {
+    uint64_t peer;     /* whom `sent` counts for; kept by outputs.c */
     uint64_t sent;     /* sequence of the last message given out */
     uint64_t received; /* sequence of the last message taken */
 };
@@ -109,7 +118,12 @@ struct outputs {
     size_t bytes;             /* of values and frames, for BATCH_BYTES */
     uint64_t *open_keys;      /* (peer, kind) -> open message, direct mapped */
     uint32_t *open_messages;
-    uint32_t *order; /* after outputs_close: message indices in the order they leave */
+    uint32_t *order; /* after outputs_close: message_count message indices in the order they leave */
+    /* The value or message being written: */
+    struct pieces *chain; /* NULL if none */
+    size_t run;           /* where its current literal run starts in the arena */
+    uint32_t current;     /* index of the message, if it is one */
+    size_t entry_end_max; /* size that the message must not pass with this entry */
 };
 
 /* Memory for one batch. False if there is none (the world's error). */
@@ -125,7 +139,7 @@ bool outputs_full(const struct outputs *outputs);
 
 /* ---- values: begin, then any of literal/borrow, then end ---- */
 
-/* Start a put; the literal is then written through the returned writer (the arena). */
+/* Start a put (one operation); the literal is then written through the returned writer (the arena). */
 struct writer *outputs_put(struct outputs *outputs, enum table table, uint64_t number, uint32_t part);
 /* Close the current literal run of the newest write and append borrowed bytes; more literal may follow. */
 void outputs_put_borrow(struct outputs *outputs, struct bytes bytes);
@@ -165,8 +179,8 @@ void outputs_trace(struct outputs *outputs, enum trace_code code, const struct t
 /* Patch counts and sequences and fix the order in which messages leave. After it nothing may be appended. */
 void outputs_close(struct outputs *outputs);
 
-/* How a host copies a record of exactly `size` bytes to `to` while it builds frames; false if there is none of that
- * size. `part` may be PART_ALL (store/record.h): all parts of the number in key order. */
+/* How a host copies a record of exactly `size` bytes to `to` while it builds frames; false if there is none
+ * of that size. `part` may be PART_ALL (store/record.h): all parts of the number in key order. */
 typedef bool (*record_lookup)(void *context, enum table table, uint64_t number, uint32_t part, uint8_t *to,
                               size_t size);
 
