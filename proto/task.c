@@ -212,7 +212,8 @@ struct task_problem task_parse(struct bytes map, uint64_t payload_bytes_max, str
     memset(ret_fields, 0, sizeof *ret_fields);
     ret_fields->priority = PRIORITY_NORMAL;
     reader_init(&parse.reader, map);
-    uint32_t pairs = read_map(&parse.reader, FIELD_COUNT), seen = 0;
+    /* No bound on the pairs but the bytes: the first unknown or repeated field ends the loop, by its name. */
+    uint32_t pairs = read_map(&parse.reader, UINT32_MAX), seen = 0;
     for (uint32_t i = 0; i < pairs && !reader_failed(&parse.reader); i++) {
         const uint8_t *from = parse.reader.at;
         struct bytes name = read_str(&parse.reader, 0, NAME_BYTES_MAX);
