@@ -22,7 +22,7 @@ void uplink_init(struct uplink *uplink, const char *name, const char *role, uint
 static void send_hello(struct uplink *uplink, const struct event *event, struct outputs *outputs)
 {
     uplink->session++;
-    uplink->link = (struct link){0, 0};
+    uplink->link = (struct link){.sent = 0};
     uplink->state = UPLINK_HELLO_SENT;
     uplink->hello_ns = event->now_ns;
     uplink->retry_ns = DEADLINE_NEVER;

@@ -1,0 +1,118 @@
+/* children_hello.c - who may begin a session under which name.
+ *
+ * Same instance, higher boot: it restarted; what it does not claim has ended. Same instance, same boot: a new
+ * session of the same life. Same instance, lower boot: an old copy of its store; refused. Another instance:
+ * refused while the name is live, welcome once the former bearer is lost or has left and holds nothing. */
+#include <stdlib.h>
+
+#include "engine/children_table.h"
+#include "proto/assert.h"
+
+static void refuse_hello(struct children *children, const struct event *event, enum error_code code,
+                         const char *reason, struct outputs *outputs)
+{
+    children->refused++;
+    error_write_body(outputs_message(outputs, event->peer, MESSAGE_ERROR, NULL, 0), code, reason);
+    outputs_message_end(outputs);
+    outputs_trace(outputs, TRACE_CHILD_REFUSED, NULL, code, event->peer);
+}
+
+static void welcome(struct children *children, struct child *child, const struct event *event,
+                    struct outputs *outputs)
+{
+    struct welcome welcome = {
+        .version = PROTOCOL_VERSION_MAX,
+        .epoch = children->epoch,
+        .beat_ms = children->options.beat_ms,
+        .grace_ms = children->options.grace_ms,
+        .wall_ms = event->wall_ms,
+    };
+    welcome_write(outputs_message(outputs, child->peer, MESSAGE_WELCOME, &child->link, 0), &welcome);
+    outputs_message_end(outputs);
+}
+
+/* The child that `hello` speaks for, or NULL after a refusal. */
+static struct child *admit(struct children *children, const struct hello *hello, const struct event *event,
+                           struct outputs *outputs)
+{
+    struct child *child = children_by_name(children, hello->name);
+    if (child != NULL && memcmp(child->instance, hello->instance, INSTANCE_BYTES) != 0) {
+        bool gone = (child->lost || child->left) && child->granted == 0 && child->first_grant == 0;
+        if (!gone) {
+            refuse_hello(
+                children, event, ERROR_NAME_IN_USE,
+                "another instance has this name and is not lost: choose another name or wait out its grace",
+                outputs);
+            return NULL;
+        }
+        children_remove(children, child, outputs);
+        child = NULL;
+    }
+    if (child != NULL && hello->boot < child->boot) {
+        refuse_hello(children, event, ERROR_STALE_BOOT,
+                     "this instance was seen with a higher boot number: its store is an old copy", outputs);
+        return NULL;
+    }
+    if (child != NULL) {
+        child->restarted = hello->boot > child->boot || (child->restarted && child->first_grant != 0);
+        if (hello->boot > child->boot) {
+            outputs_trace(outputs, TRACE_CHILD_RESTARTED, NULL, child->number, hello->boot);
+            child->boot = hello->boot;
+            child_put_record(child, outputs);
+        }
+        return child;
+    }
+    child = children_add(children, children->next_number, hello->name);
+    if (child == NULL) {
+        refuse_hello(children, event, ERROR_TOO_MANY, "no room for another child", outputs);
+        return NULL;
+    }
+    children->next_number++;
+    memcpy(child->instance, hello->instance, INSTANCE_BYTES);
+    child->boot = hello->boot;
+    child_put_record(child, outputs);
+    outputs_trace(outputs, TRACE_CHILD_NEW, NULL, child->number, child->boot);
+    return child;
+}
+
+void children_on_hello(struct children *children, const struct event *event,
+                       const struct message_header *header, struct outputs *outputs)
+{
+    struct hello hello;
+    if (header->sequence != 1 || !hello_read(header->body, &hello)) {
+        refuse_hello(children, event, ERROR_MALFORMED, "HELLO is cut short or has a field out of range",
+                     outputs);
+        return;
+    }
+    if (hello.version_min > PROTOCOL_VERSION_MAX || hello.version_max < PROTOCOL_VERSION_MIN) {
+        refuse_hello(children, event, ERROR_UNKNOWN_VERSION, "no common protocol version: this node speaks 1",
+                     outputs);
+        return;
+    }
+    if (!bytes_are(hello.role, children->options.role)) {
+        refuse_hello(children, event, ERROR_WRONG_PORT, "children of another role connect elsewhere",
+                     outputs);
+        return;
+    }
+    struct child *old = children_by_peer(children, event->peer);
+    if (old != NULL)
+        child_end_session(children, old, outputs); /* a second HELLO on one connection begins anew */
+    struct child *child = admit(children, &hello, event, outputs);
+    if (child == NULL)
+        return;
+    if (!child_take_profiles(children, child, hello.profiles)) {
+        refuse_hello(children, event, ERROR_MALFORMED, "profiles: at most 64 of [types, capabilities, slots]",
+                     outputs);
+        return;
+    }
+    child_end_session(children, child, outputs); /* a newer HELLO supersedes */
+    children_bind(children, child, event->peer);
+    child->link = (struct link){.received = 1};
+    child->state = CHILD_SYNCING;
+    child->suspect = child->lost = child->left = child->draining = false;
+    child->heard_ns = children->awake_ns;
+    child->clock_us = 0;
+    child->stamp = (uint8_t)(child->stamp == UINT8_MAX ? 1 : child->stamp + 1);
+    outputs_trace(outputs, TRACE_SESSION_UP, NULL, child->number, event->peer);
+    welcome(children, child, event, outputs);
+}
