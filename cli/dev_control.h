@@ -1,0 +1,36 @@
+/* dev_control.h - how `meridian dev kill|start` speak to the supervisor: one request and one reply over a
+ * socket in the cluster's directory, so that only who may enter the directory may ask.
+ *
+ * Request: "kill NODE" or "start NODE", one packet. Reply: one packet, the exit status as a letter ('0' +
+ * status) and a text for stderr, empty if all is well. */
+#ifndef MERIDIAN_CLI_DEV_CONTROL_H
+#define MERIDIAN_CLI_DEV_CONTROL_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+enum { DEV_REQUEST_BYTES_MAX = 256, DEV_REPLY_BYTES_MAX = 1024 };
+
+/* The program's exit statuses, as far as `dev` uses them. */
+enum {
+    DEV_EXIT_OK = 0,
+    DEV_EXIT_FAILED = 1,
+    DEV_EXIT_USAGE = 2,
+    DEV_EXIT_NOT_FOUND = 4,
+    DEV_EXIT_UNAVAILABLE = 5
+};
+
+/* Both return a descriptor (close-on-exec), or -1 with errno set. */
+int dev_control_listen(const char *directory);
+int dev_control_connect(const char *directory);
+
+/* Accepts one caller and reads its request as text. Returns the connection, which the caller closes by
+ * dev_control_reply; -1 if nothing sensible came. Waits at most a second for the request. */
+int dev_control_accept(int listener, char ret_request[static DEV_REQUEST_BYTES_MAX]);
+/* Answers and closes `connection`. A caller that has left is no error. */
+void dev_control_reply(int connection, int exit_status, const char *text);
+
+/* The other side: ask the supervisor of `directory`, print its text, return its exit status. */
+int dev_control_ask(const char *directory, const char *verb, const char *node);
+
+#endif
