@@ -43,7 +43,7 @@ struct launcher *launcher_fork(const struct launcher_options *options);
 /* Ends the launcher and every process of every task, waits for it, frees. */
 void launcher_close(struct launcher *launcher);
 
-/* One item: it is readable when launcher_next_event has something to do. 0 if `max` is 0. */
+/* Always 1, written if `max` allows: readable when launcher_next_event has something to do. */
 int launcher_fill_poll(void *self, zmq_pollitem_t *items, int max);
 /* Does a bounded amount of work; true with an EVENT_PROCESS_* in `ret_event` (kind and process only; captured
  * bytes are valid until the next call). False: poll before calling again. Exits the process if the launcher
