@@ -22,7 +22,7 @@ Test(message, every_kind_is_written_and_recognised)
         struct message_header header;
         struct bytes frame = frame_of(&writer, data, sizeof data, (enum message_kind)kind);
         cr_assert_eq(message_read(frame, &header), READER_OK);
-        cr_assert_eq(header.kind, kind);
+        cr_assert_eq(header.kind, (enum message_kind)kind);
         cr_assert_eq(header.version, PROTOCOL_VERSION_MAX);
         cr_assert_eq(header.sequence, 7);
         cr_assert_eq(header.body.size, 4);

@@ -124,7 +124,7 @@ Test(task, arguments_and_paths_may_be_bytes)
 Test(task, priorities_have_names)
 {
     for (int priority = 0; priority < PRIORITY_COUNT; priority++)
-        cr_assert_eq(priority_of(bytes_of(priority_text((enum priority)priority))), priority);
+        cr_assert_eq(priority_of(bytes_of(priority_text((enum priority)priority))), (enum priority)priority);
     cr_assert_eq(priority_of(bytes_of("urgent")), PRIORITY_COUNT);
 }
 
