@@ -3,16 +3,16 @@ with SIGKILL when half are done; all results are compared with a computation on 
 
 Exit status 0 only if every result is right and nothing was lost. Everything it starts ends with it.
 """
-import ctypes
 import json
 import os
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import tempfile
 import time
+
+from local import MERIDIAN, Failure, clean_environment, die_with_parent, free_ports
 
 TASKS = 600
 HEADERS = "/usr/include"
@@ -26,12 +26,7 @@ RUN_WAIT_S = 300
 STOP_WAIT_S = 40
 POLL_S = 0.02
 
-MERIDIAN = os.path.join(os.path.dirname(os.path.abspath(__file__)), "../build/release/meridian")
 TASK = 'sum=$(gzip -9 <"$1" | sha256sum) && echo "$1 $sum"'
-
-
-class Failure(Exception):
-    """The demonstration did not show what it should; the text says what."""
 
 
 def first_headers():
@@ -52,35 +47,13 @@ def local_checksums(headers):
     return dict(line.split(" ", 1) for line in printed.splitlines())
 
 
-def free_port():
-    """The first of a block of ports in which a whole development cluster fits."""
-    def is_free(port):
-        with socket.socket() as probe:
-            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            try:
-                probe.bind(("127.0.0.1", port))
-            except OSError:
-                return False
-            return True
-    for base in range(17700, 27700, 100):
-        if all(is_free(port) for port in [base, base + 1, *range(base + 11, base + 11 + len(REGIONS))]):
-            return base
-    raise Failure("no free block of ports between 17700 and 27700")
-
-
-def die_with_parent():
-    ctypes.CDLL(None).prctl(1, signal.SIGTERM)  # PR_SET_PDEATHSIG
-
-
 class Cluster:
     """`meridian dev` in a directory of its own."""
 
     def __init__(self, directory):
         self.directory = os.path.join(directory, "cluster")
-        port = free_port()
-        self.environment = {name: value for name, value in os.environ.items() if not name.startswith("MERIDIAN_")}
-        self.environment["MERIDIAN_SERVER"] = f"tcp://127.0.0.1:{port}"
-        self.environment["XDG_STATE_HOME"] = directory
+        port = free_ports([0, 1, *range(11, 11 + len(REGIONS))])  # those of `meridian dev --port`
+        self.environment = clean_environment(MERIDIAN_SERVER=f"tcp://127.0.0.1:{port}", XDG_STATE_HOME=directory)
         self.errors = os.path.join(directory, "dev.errors")
         with open(self.errors, "w", encoding="utf-8") as errors:
             self.supervisor = subprocess.Popen(
