@@ -2,7 +2,7 @@
  *
  * Is:      used alike by the broker (its regions) and a region (its workers). It answers HELLO, checks
  * sequences, sends beats, notices silence, and says what happened (enum child_news); what that means for
- * tasks is engine/grants.h and the node. Three facts, kept apart: silent (suspect: no new work), lost (its
+ * tasks is engine/ledger.h and the node. Three facts, kept apart: silent (suspect: no new work), lost (its
  * grants end), wedged (a task's own time limit; not here). A heartbeat is a sign of life, never readiness.
  * Time:    liveness is measured on a clock that advances by at most a beat per step (awake_ns), so that a
  * pause of this node is nobody's silence. Invariants: at most one child per name; at most one session per
@@ -52,7 +52,9 @@ struct child {
     uint32_t rtt_us;                /* smoothed; 0 = not measured */
     uint32_t commit_age_ms;
     uint32_t granted, strays; /* strays: tasks it runs under old fences, told to stop; busy until answered */
-    uint32_t first_grant, last_grant; /* list of grants (engine/grants.h) */
+    uint32_t first_grant, last_grant; /* list of grants (engine/ledger.h) */
+    uint32_t sweep_grant;             /* SWEEPING: grants before it are all claimed; 0 = from the first */
+    uint32_t open_grant;              /* the grant that this step's ASSIGNs go into, 0 = none yet */
     uint32_t slots;                   /* over all profiles */
     uint8_t *profiles;                /* encoded, malloc'ed */
     uint32_t profiles_size;

@@ -112,6 +112,7 @@ void children_on_hello(struct children *children, const struct event *event,
     child->suspect = child->lost = child->left = child->draining = false;
     child->heard_ns = children->awake_ns;
     child->clock_us = 0;
+    child->sweep_grant = 0;
     child->stamp = (uint8_t)(child->stamp == UINT8_MAX ? 1 : child->stamp + 1);
     outputs_trace(outputs, TRACE_SESSION_UP, NULL, child->number, event->peer);
     welcome(children, child, event, outputs);

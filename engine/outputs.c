@@ -302,7 +302,12 @@ struct writer *outputs_entry(struct outputs *outputs, uint64_t peer, enum messag
         message = begin_message(outputs, peer, kind, link, 0);
         message->open = true;
         message->has_entries = true;
-        write_array(&outputs->arena, 1);
+        if (kind == MESSAGE_RESULT) { /* a push to a client: bodies of clients are maps */
+            write_map(&outputs->arena, 1);
+            write_str(&outputs->arena, "results");
+        } else {
+            write_array(&outputs->arena, 1);
+        }
         message->count_offset = write_array_open(&outputs->arena);
         outputs->open_keys[slot] = key;
         outputs->open_messages[slot] = outputs->current;

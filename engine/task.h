@@ -57,7 +57,11 @@ enum { TASK_DURABLE_FLAGS = TASK_DUP_POSSIBLE | TASK_CANCELLING };
 struct task {
     struct task_id id;
     uint64_t arrival;
-    uint64_t body_hash;
+    union {
+        uint64_t body_hash; /* broker */
+        uint64_t custody; /* region: custody under which the broker knows it; a running attempt's fence may be
+                             older */
+    };
     int64_t born_ns;
     uint64_t due_ns;         /* of its one timer; meaning follows from state and flags */
     struct fence fence;      /* last granted */

@@ -1,0 +1,261 @@
+/* ended.c - see ended.h. */
+#include "engine/ended.h"
+
+#include <stdlib.h>
+
+#include "proto/assert.h"
+
+/* Expiry stops while the step has less room than this, so that whatever caused the step fits too. */
+enum { ROOM_LEFT = 256, EVICT_LOOK_MAX = 256 /* records per call */ };
+
+void ended_init(struct ended *ended, uint32_t ids_max, uint64_t result_ttl_ms, uint64_t dedupe_ttl_ms)
+{
+    memset(ended, 0, sizeof *ended);
+    ended->ids_max = ids_max;
+    ended->result_ttl_ms = result_ttl_ms;
+    ended->dedupe_ttl_ms = dedupe_ttl_ms > result_ttl_ms ? dedupe_ttl_ms : result_ttl_ms;
+    ended->next_number = 1;
+}
+
+void ended_release(struct ended *ended)
+{
+    for (uint32_t i = 0; i < ended->chunk_count; i++)
+        free(ended->chunks[i]);
+    free(ended->chunks);
+    free(ended->records);
+}
+
+static struct ended_entry *entry_at(const struct ended *ended, uint64_t number)
+{
+    ASSERT(number >= ended->first && number < ended->next);
+    return &ended->chunks[number / ENDED_CHUNK - ended->first_chunk][number % ENDED_CHUNK];
+}
+
+struct ended_entry *ended_at(const struct ended *ended, uint32_t value)
+{
+    ASSERT(value & ENDED_BIT);
+    uint64_t low = value & ~ENDED_BIT, high = ended->next & ~(uint64_t)(ENDED_BIT - 1);
+    uint64_t number = high | low;
+    if (number >= ended->next)
+        number -= ENDED_BIT; /* the 31 bits wrapped since */
+    return entry_at(ended, number);
+}
+
+static void add_chunk(struct ended *ended)
+{
+    if (ended->chunk_count == ended->chunk_capacity) {
+        ended->chunk_capacity = ended->chunk_capacity == 0 ? 16 : 2 * ended->chunk_capacity;
+        ended->chunks = realloc(ended->chunks, ended->chunk_capacity * sizeof *ended->chunks);
+        ASSERT(ended->chunks != NULL);
+    }
+    struct ended_entry *chunk = malloc(ENDED_CHUNK * sizeof *chunk);
+    ASSERT(chunk != NULL);
+    ended->chunks[ended->chunk_count++] = chunk;
+}
+
+uint32_t ended_add(struct ended *ended, const struct ended_entry *entry)
+{
+    if (ended->next / ENDED_CHUNK - ended->first_chunk == ended->chunk_count)
+        add_chunk(ended);
+    uint64_t number = ended->next++;
+    *entry_at(ended, number) = *entry;
+    ended->open++;
+    return (uint32_t)(number & (ENDED_BIT - 1)) | ENDED_BIT;
+}
+
+static struct ended_record *record_at(const struct ended *ended, uint32_t offset)
+{
+    return &ended->records[(ended->record_first + offset) % ended->record_capacity];
+}
+
+static void add_record(struct ended *ended, const struct ended_record *record)
+{
+    if (ended->record_count == ended->record_capacity) {
+        uint32_t capacity = ended->record_capacity == 0 ? 1024 : 2 * ended->record_capacity;
+        struct ended_record *records = malloc(capacity * sizeof *records);
+        ASSERT(records != NULL);
+        for (uint32_t i = 0; i < ended->record_count; i++)
+            records[i] = *record_at(ended, i);
+        free(ended->records);
+        ended->records = records;
+        ended->record_capacity = capacity;
+        ended->record_first = 0;
+    }
+    ended->record_count++;
+    *record_at(ended, ended->record_count - 1) = *record;
+}
+
+/* [wall_ms, [id, hash, outcome size, arrival and bits], ...] */
+static void put_record(const struct ended *ended, const struct ended_record *record, uint64_t first,
+                       struct outputs *outputs)
+{
+    struct writer *writer = outputs_put(outputs, TABLE_ENDED, record->number, 0);
+    write_array(writer, record->count + 1);
+    write_uint(writer, record->wall_ms);
+    for (uint64_t number = first; number < first + record->count; number++) {
+        const struct ended_entry *entry = entry_at(ended, number);
+        write_array(writer, 4);
+        write_bin(writer, (struct bytes){entry->id.bytes, TASK_ID_BYTES});
+        write_uint(writer, entry->body_hash);
+        write_uint(writer, entry->outcome_size);
+        write_uint(writer, entry->arrival_and_bits);
+    }
+    outputs_put_end(outputs);
+}
+
+void ended_flush(struct ended *ended, uint64_t wall_ms, struct outputs *outputs)
+{
+    while (ended->open > 0) {
+        uint32_t count = ended->open < ENDED_RECORD_MAX ? ended->open : ENDED_RECORD_MAX;
+        struct ended_record record = {.number = ended->next_number++, .wall_ms = wall_ms, .count = count};
+        put_record(ended, &record, ended->next - ended->open, outputs);
+        ended->open -= count;
+        add_record(ended, &record);
+    }
+}
+
+bool ended_restore(struct ended *ended, uint64_t number, struct bytes bytes, struct map *map)
+{
+    struct reader reader;
+    reader_init(&reader, bytes);
+    uint32_t fields = read_array(&reader, ENDED_RECORD_MAX + 1);
+    struct ended_record record = {.number = number, .wall_ms = read_uint(&reader, UINT64_MAX)};
+    for (uint32_t i = 1; i < fields; i++) {
+        struct ended_entry entry;
+        uint32_t parts = read_array(&reader, 16);
+        struct bytes id = read_bin(&reader, TASK_ID_BYTES, TASK_ID_BYTES);
+        entry.body_hash = (uint32_t)read_uint(&reader, UINT32_MAX);
+        entry.outcome_size = (uint32_t)read_uint(&reader, UINT32_MAX);
+        entry.arrival_and_bits = read_uint(&reader, UINT64_MAX);
+        read_skip(&reader, parts, 4);
+        if (reader_failed(&reader))
+            return false;
+        memcpy(entry.id.bytes, id.data, TASK_ID_BYTES);
+        uint32_t value = ended_add(ended, &entry);
+        if (map_find(map, &entry.id) == 0)
+            map_put(map, &entry.id, value);
+        else
+            map_replace(map, &entry.id, value);
+        record.count++;
+    }
+    ended->open = 0;
+    ended->next_number = number + 1;
+    add_record(ended, &record);
+    return !reader_failed(&reader);
+}
+
+static void erase_outcome(struct ended_entry *entry, struct outputs *outputs)
+{
+    if (entry->outcome_size == 0)
+        return;
+    outputs_erase(outputs, TABLE_OUTCOMES, ended_arrival(entry));
+    entry->outcome_size = 0;
+}
+
+/* Erase the outcomes of the oldest record that still has them. */
+static void erase_results(struct ended *ended, struct outputs *outputs)
+{
+    const struct ended_record *record = record_at(ended, ended->erase_record);
+    uint64_t first = ended->erase_next;
+    for (uint32_t i = 0; i < record->count; i++)
+        erase_outcome(entry_at(ended, ended->erase_next++), outputs);
+    ended->erase_record++;
+    put_record(ended, record, first, outputs); /* a restart must not believe in erased outcomes */
+}
+
+/* Forget the ids of the oldest record. */
+static void forget_ids(struct ended *ended, struct map *map, struct outputs *outputs)
+{
+    const struct ended_record *record = record_at(ended, 0);
+    for (uint32_t i = 0; i < record->count; i++) {
+        struct ended_entry *entry = entry_at(ended, ended->first);
+        erase_outcome(entry, outputs);
+        uint32_t value = (uint32_t)(ended->first & (ENDED_BIT - 1)) | ENDED_BIT;
+        if (map_find(map, &entry->id) == value)
+            map_remove(map, &entry->id);
+        ended->first++;
+    }
+    outputs_erase(outputs, TABLE_ENDED, record->number);
+    ended->record_first = (ended->record_first + 1) % ended->record_capacity;
+    ended->record_count--;
+    if (ended->erase_record > 0)
+        ended->erase_record--;
+    else
+        ended->erase_next = ended->first;
+    if (ended->evict_record > 0)
+        ended->evict_record--;
+    else
+        ended->evict_next = ended->first;
+    while (ended->chunk_count > 0 && ended->first / ENDED_CHUNK > ended->first_chunk) {
+        free(ended->chunks[0]);
+        memmove(ended->chunks, ended->chunks + 1, (ended->chunk_count - 1) * sizeof *ended->chunks);
+        ended->chunk_count--;
+        ended->first_chunk++;
+    }
+}
+
+bool ended_expire(struct ended *ended, uint64_t wall_ms, struct map *map, struct outputs *outputs)
+{
+    for (;;) {
+        bool over = ended->next - ended->first > ended->ids_max;
+        bool ids = ended->record_count > 0 &&
+                   (over || wall_ms > record_at(ended, 0)->wall_ms + ended->dedupe_ttl_ms);
+        bool results = ended->erase_record < ended->record_count &&
+                       wall_ms > record_at(ended, ended->erase_record)->wall_ms + ended->result_ttl_ms;
+        if (!ids && !results)
+            return false;
+        if (outputs_room(outputs) < ROOM_LEFT)
+            return true;
+        if (ids)
+            forget_ids(ended, map, outputs);
+        else
+            erase_results(ended, outputs);
+    }
+}
+
+/* Erase the received outcomes of the record at the cursor and move on; the cursor goes round. */
+static uint32_t evict_record(struct ended *ended, struct outputs *outputs)
+{
+    if (ended->evict_record >= ended->record_count) {
+        ended->evict_record = 0;
+        ended->evict_next = ended->first;
+    }
+    const struct ended_record *record = record_at(ended, ended->evict_record);
+    uint64_t first = ended->evict_next;
+    uint32_t evicted = 0;
+    for (uint32_t i = 0; i < record->count; i++) {
+        struct ended_entry *entry = entry_at(ended, first + i);
+        if (!(entry->arrival_and_bits & ENDED_RECEIVED) || entry->outcome_size == 0)
+            continue;
+        erase_outcome(entry, outputs);
+        evicted++;
+    }
+    if (evicted > 0)
+        put_record(ended, record, first, outputs);
+    ended->evict_next += record->count;
+    ended->evict_record++;
+    return evicted;
+}
+
+uint32_t ended_evict_received(struct ended *ended, uint32_t most, struct outputs *outputs)
+{
+    uint32_t evicted = 0;
+    for (uint32_t looked = 0; looked < EVICT_LOOK_MAX && looked < ended->record_count; looked++) {
+        if (evicted >= most || outputs_room(outputs) < ROOM_LEFT)
+            break;
+        evicted += evict_record(ended, outputs);
+    }
+    return evicted;
+}
+
+uint64_t ended_due_wall_ms(const struct ended *ended)
+{
+    uint64_t due = UINT64_MAX;
+    if (ended->record_count > 0)
+        due = record_at(ended, 0)->wall_ms + ended->dedupe_ttl_ms;
+    if (ended->erase_record < ended->record_count) {
+        uint64_t results = record_at(ended, ended->erase_record)->wall_ms + ended->result_ttl_ms;
+        due = results < due ? results : due;
+    }
+    return due;
+}
