@@ -99,6 +99,14 @@ static bool names_are_unique(const struct dev_plan *plan)
     return true;
 }
 
+static void name_worker(struct dev_node *worker, const char *region, unsigned number)
+{
+    char name[NAME_BYTES_MAX + 1]; /* a copy: snprintf may not read from the object it writes to */
+    strcpy(name, region);
+    snprintf(worker->name, sizeof worker->name, "%s/w%u", name, number);
+    snprintf(worker->file, sizeof worker->file, "%s-w%u", name, number);
+}
+
 bool dev_plan_fill(struct dev_plan *plan, const char *regions)
 {
     if (!fill_regions(plan, regions))
@@ -112,11 +120,8 @@ bool dev_plan_fill(struct dev_plan *plan, const char *regions)
         strcpy(region->file, plan->regions[i]);
     }
     for (unsigned i = 0; i < plan->region_count; i++)
-        for (unsigned number = 1; number <= plan->workers; number++) {
-            struct dev_node *worker = add_node(plan, DEV_WORKER, i);
-            snprintf(worker->name, sizeof worker->name, "%s/w%u", plan->regions[i], number);
-            snprintf(worker->file, sizeof worker->file, "%s-w%u", plan->regions[i], number);
-        }
+        for (unsigned number = 1; number <= plan->workers; number++)
+            name_worker(add_node(plan, DEV_WORKER, i), plan->regions[i], number);
     return names_are_unique(plan);
 }
 
