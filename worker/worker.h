@@ -31,6 +31,8 @@ struct worker_options {
     uint32_t reconnect_min_ms;  /* 50 */
     uint32_t reconnect_max_ms;  /* 1,000 */
     uint32_t drain_deadline_ms; /* 30,000: after SIGTERM running tasks may go on so long */
+    uint32_t window;            /* 65,536: tasks held and outcomes unsettled; above it a grant is returned */
+    uint32_t memory_blocks;     /* 524,288 of 512 bytes: outcomes not spooled yet, envelopes without a slot */
 };
 
 struct worker;
