@@ -589,8 +589,8 @@ class Worker:
     def _on_ask(self, session: _Session, body: list[Any]) -> None:
         request, question, parameters = body[:3]
         if question == "drain":
-            self.stop((parameters or {}).get("deadline_ms") or 30000)
-        session.send("ANSWER", [request, {"rows": []}])
+            self.stop(parameters.get("deadline_ms", 30000))
+        session.send("ANSWER", [request, {}])
 
 
 def _result(run_ms: int, output: bytes, message: str) -> dict[str, Any]:

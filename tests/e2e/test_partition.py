@@ -1,0 +1,105 @@
+"""Silence without death: a stopped worker and a region that is cut off, both past their graces and back."""
+import signal
+import unittest
+
+from cluster import Cluster, free_port, wait_until
+from effects import Effects
+from forwarder import Forwarder
+
+
+class Partition(unittest.TestCase):
+    def setUp(self):
+        self.cluster = Cluster.of_test(self)
+        self.effects = Effects(self.cluster.directory)
+
+    def test_stopped_worker_comes_back_with_a_late_outcome(self):
+        cluster = self.cluster
+        cluster.small("eu/w1", slots=1)
+        client = cluster.client()
+        gate = cluster.directory / "gate"
+        [id] = client.submit_many([self.effects.task(f"until [ -e {gate} ]; do sleep 0.05; done; echo done")])
+        wait_until(lambda: self.effects.count() == 1, "the task started on w1")
+        cluster.wait_state(client, id, "running")
+        cluster.signal("eu/w1", signal.SIGSTOP)
+        cluster.worker("eu/w2", slots=1)
+        wait_until(lambda: self.effects.count() == 2, "the task started on w2")
+        gate.touch()  # both attempts end now
+        result = client.result(id)
+        self.assertEqual(("completed", "eu/w2", 2), (result.state, result.worker, result.attempt))
+        self.assertTrue(result.dup_possible)
+        self.assertEqual(0, cluster.worker_row(client, "eu/w1").get("late", 0))
+
+        cluster.signal("eu/w1", signal.SIGCONT)
+        wait_until(lambda: cluster.worker_row(client, "eu/w1").get("late") == 1, "the late outcome counts")
+        self.assertEqual(result, client.result(id), "the recorded end changed")
+        listed = cluster.cli("worker", "list").stdout
+        self.assertIn("LATE", listed)
+        self.effects.check(self, {id: result})
+        # It is a worker as good as any again.
+        cluster.kill("eu/w2")
+        again = client.submit(["true"])
+        self.assertEqual("eu/w1", client.result(again).worker)
+
+    def test_region_cut_off_past_its_grace_and_back(self):
+        cluster = self.cluster
+        cluster.broker()
+        port = free_port()
+        link = Forwarder(port, cluster.ports["broker"])
+        self.addCleanup(link.close)
+        cluster.region("eu", parent=port)
+        cluster.region("us")
+        for worker in ("eu/w1", "us/w1"):
+            cluster.worker(worker, slots=4)
+        cluster.wait_up()
+        client = cluster.client()
+        ids = client.submit_many(self.effects.task("sleep 0.2") for _ in range(60))
+        wait_until(lambda: self.held(client, "eu") > 0 and self.effects.count() > 8, "both regions run tasks")
+        link.pause()
+        wait_until(lambda: self.state(client, "eu") == "lost", "eu is lost to the broker")
+        results = client.results(ids, timeout_ms=60000)  # what eu held runs again at us
+        self.assertTrue(any(result.dup_possible for result in results.values()))
+        link.resume()
+        cluster.wait_up()
+        self.effects.check(self, results)
+        probe = client.submit(["true"], region="eu")
+        self.assertEqual("completed", client.result(probe).state)
+        again, _ = client.watch(ids)
+        self.assertTrue(again)
+        for result in again:
+            self.assertEqual(results[result.id], result, "a recorded end changed")
+        wait_until(lambda: self.held(client, "eu") == 0, "eu holds nothing any more")
+
+    def test_region_cut_off_within_its_grace_loses_nothing(self):
+        cluster = self.cluster
+        cluster.broker(broker_region_grace="30s")
+        port = free_port()
+        link = Forwarder(port, cluster.ports["broker"])
+        self.addCleanup(link.close)
+        cluster.region("eu", parent=port)
+        cluster.worker("eu/w1", slots=4)
+        cluster.wait_up()
+        client = cluster.client()
+        ids = client.submit_many(self.effects.task("sleep 0.05") for _ in range(40))
+        wait_until(lambda: self.effects.count() >= 4, "tasks run")
+        link.pause()
+        wait_until(lambda: self.state(client, "eu") != "live", "the broker notices")
+        held_before = self.effects.count()
+        wait_until(lambda: self.effects.count() > held_before, "eu goes on alone")
+        link.resume()
+        results = client.results(ids, timeout_ms=60000)
+        self.assertEqual(0, self.effects.check(self, results))
+        self.assertFalse(any(result.dup_possible for result in results.values()))
+
+    @staticmethod
+    def region_row(client, name):
+        return next((row for row in client.query("regions") if row["name"] == name), {})
+
+    def state(self, client, name):
+        return self.region_row(client, name).get("state")
+
+    def held(self, client, name):
+        return self.region_row(client, name).get("held", -1)
+
+
+if __name__ == "__main__":
+    unittest.main(verbosity=2)

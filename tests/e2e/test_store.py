@@ -1,0 +1,120 @@
+"""What is on disk: a full store, and the restart of every node with tasks in every state."""
+import unittest
+
+import meridian
+from cluster import Cluster, wait_until
+from effects import Effects
+
+PAYLOAD = bytes(64 * 1024)
+
+
+class Store(unittest.TestCase):
+    def setUp(self):
+        self.cluster = Cluster.of_test(self)
+
+    def test_full_store_refuses_drains_and_accepts_again(self):
+        cluster = self.cluster
+        cluster.broker(store_max_bytes="16MiB", store_watermark=70)
+        cluster.region("eu")
+        cluster.wait_up()
+        client = cluster.client()
+        accepted, refusal = [], None
+        for _ in range(400):  # 25 MiB: more than it may take
+            task = {"id": meridian.new_id(), "argv": ["wc", "-c"], "payload": PAYLOAD}
+            [answer] = client.ask("SUBMIT", {"tasks": [task]})[1]["tasks"]
+            if answer["status"] != "accepted":
+                refusal = answer
+                break
+            accepted.append(task["id"])
+        self.assertIsNotNone(refusal, "the store took more than its watermark")
+        self.assertEqual(("refused", "store_full"), (refusal["status"], refusal["code"]), refusal)
+        self.assertGreater(len(accepted), 50)
+        cluster.worker("eu/w1", slots=4)  # now the backlog drains
+        results = client.results(accepted, timeout_ms=60000)
+        self.assertEqual({b"65536\n"}, {result.output for result in results.values()})
+        late = client.submit(["wc", "-c"], payload=PAYLOAD)  # the library waits while the store is full
+        self.assertEqual("completed", client.result(late).state)
+
+    def fill(self, client, effects):
+        """Tasks in every state: ended and not received, running, queued, delayed, waiting for a worker."""
+        ended = client.submit_many(effects.task() for _ in range(20))
+        for id in ended:
+            self.cluster.wait_state(client, id, "completed")
+        gate = self.cluster.directory / "gate"
+        wait = f"until [ -e {gate} ]; do sleep 0.05; done"
+        running = client.submit_many(effects.task(wait) for _ in range(4))
+        for id in running:
+            self.cluster.wait_state(client, id, "running")
+        queued = client.submit_many(effects.task() for _ in range(300))
+        delayed = client.submit_many([effects.task(delay_ms=1500)])
+        stuck = client.submit(type="unheard-of")
+        gate.touch()
+        return [*ended, *running, *queued, *delayed], stuck
+
+    def restart_all(self, stop):
+        cluster = self.cluster
+        cluster.small("eu/w1", "eu/w2", slots=2)
+        effects = Effects(cluster.directory)
+        client = cluster.client()
+        ids, stuck = self.fill(client, effects)
+        names = ["eu/w1", "eu/w2", "eu", "broker"]
+        for name in names:
+            stop(name)
+        for name in reversed(names):
+            cluster.start(name)
+        cluster.wait_up()
+        results = client.results(ids, timeout_ms=60000)
+        doubles = effects.check(self, results)
+        self.assertEqual("ready", cluster.wait_state(client, stuck, "ready")["state"])
+        client.cancel([stuck])
+        self.assertEqual("cancelled", client.result(stuck).state)
+        return doubles, results
+
+    def test_every_node_killed_at_once(self):
+        self.restart_all(self.cluster.kill)
+
+    def test_every_node_ended_and_started(self):
+        doubles, results = self.restart_all(lambda name: self.assertEqual(0, self.cluster.terminate(name)))
+        self.assertEqual(0, doubles, "a drained worker's tasks ran twice")
+        self.assertFalse(any(result.dup_possible for result in results.values()))
+
+    def test_each_node_killed_in_turn(self):
+        cluster = self.cluster
+        cluster.small("eu/w1", "eu/w2", slots=2)
+        effects = Effects(cluster.directory)
+        client = cluster.client()
+        ids, _ = self.fill(client, effects)
+        for name in ("eu", "eu/w1", "broker", "eu/w2"):
+            cluster.kill(name)
+            cluster.start(name)
+            cluster.wait_up()
+        effects.check(self, client.results(ids, timeout_ms=60000))
+
+    def test_an_unreceived_result_survives_and_a_received_one_can_be_had_again(self):
+        cluster = self.cluster
+        cluster.small("eu/w1")
+        client = cluster.client()
+        id = client.submit(["echo", "kept"])
+        wait_until(lambda: client.watch([id], wait_ms=1000)[0], "the task ended")
+        cluster.kill("broker")
+        cluster.start("broker")
+        first = client.result(id)
+        self.assertEqual(b"kept\n", first.output)
+        self.assertEqual(first, client.result(id))
+
+    def test_two_brokers_with_one_store(self):
+        cluster = self.cluster
+        cluster.broker()
+        wait_until(lambda: cluster.client(answer_ms=500).query("cluster"), "the broker answers")
+        log = cluster.nodes["broker"].log_text()
+        second = cluster.configure("second", "broker", {}, {"node.data": cluster.directory / "broker"})
+        second.config.write_text(second.config.read_text().replace("[broker]", (
+            "[broker]\nclients = tcp://127.0.0.1:24998\nregions = tcp://127.0.0.1:24999")))
+        cluster.start("second")
+        self.assertNotEqual(0, cluster.wait_exit("second"))
+        self.assertIn(str(cluster.directory / "broker"), second.log_text())
+        self.assertEqual(log, cluster.nodes["broker"].log_text())
+
+
+if __name__ == "__main__":
+    unittest.main(verbosity=2)
