@@ -64,7 +64,8 @@ class Hostile(unittest.TestCase):
             ("DRAIN", {"node": "eu/zz", "deadline_ms": 1}),
             ("HELLO", ["x", bytes(16), 1, 1, 1, "worker", [[["t"], [], 2]], 0]), ("END", []), ("BYE", []),
             ("INVENTORY", [[[bytes(16), bytes(12), 1, 5]]]),
-            ("OUTCOME", [[[bytes(16), bytes(12), 0, 2, {}]]]), ("TAKEN", [[[bytes(16), bytes(12), True, 1]]]), ("HEARTBEAT", [1, 0, 0, 0, None, 0]),
+            ("OUTCOME", [[[bytes(16), bytes(12), 0, 2, {}]]]),
+            ("TAKEN", [[[bytes(16), bytes(12), True, 1]]]), ("HEARTBEAT", [1, 0, 0, 0, None, 0]),
             ("SETTLED", [[[bytes(16), bytes(12), 0]]]), ("ANSWER", [1, {"rows": []}]))]
 
         def frame():

@@ -36,7 +36,8 @@ class Tasks(unittest.TestCase):
 
     def test_command_with_everything(self):
         script = 'cat; echo "$GREETING $PWD $MERIDIAN_ATTEMPT $MERIDIAN_TASK $MERIDIAN_FENCE"; echo oops >&2'
-        result = self.run_one("sh", "-c", script, payload=b"from stdin\n", env={"GREETING": "hello"}, cwd="/usr")
+        result = self.run_one("sh", "-c", script, payload=b"from stdin\n", env={"GREETING": "hello"},
+                              cwd="/usr")
         self.assertEqual(("completed", 0, ""), (result.state, result.exit, result.reason))
         self.assertFalse(result.dup_possible)
         self.assertEqual(f"from stdin\nhello /usr 1 {result.id.hex()} {result.fence.hex()}\n",
