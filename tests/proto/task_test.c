@@ -227,6 +227,22 @@ Test(task, a_bad_value_is_refused_by_the_name_of_its_field)
     }
 }
 
+Test(task, durations_end_at_their_limit)
+{
+    static const char *const names[] = {"delay_ms", "timeout_ms", "deadline_ms"};
+    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
+        struct task_fields fields;
+        struct writer writer = begin(2);
+        put_argv(&writer);
+        put_uint(&writer, names[i], DURATION_MS_MAX);
+        cr_assert_eq(parse(&writer, &fields).code, ERROR_NONE);
+        writer = begin(2);
+        put_argv(&writer);
+        put_uint(&writer, names[i], DURATION_MS_MAX + 1);
+        refused_by_name(names[i], parse(&writer, &fields), ERROR_INVALID_FIELD);
+    }
+}
+
 static const struct bad_value bad_alone[] = {
     BAD("argv", "\x90"),
     BAD("argv", "\xa2ls"),
