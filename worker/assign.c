@@ -68,10 +68,10 @@ static void fail_unreadable(struct worker *worker, struct held *held, const stru
     spool_end(worker, held, judged, flags, event, outputs);
 }
 
-static void give_back(struct worker *worker, const struct assign_entry *entry, const char *why,
-                      struct outputs *outputs)
+/* The region grants it again, here or elsewhere: the worker drains, has no memory or no such handler. */
+static void give_back(struct worker *worker, const struct assign_entry *entry, struct outputs *outputs)
 {
-    spool_answer(worker, &entry->id, entry->fence, TASK_RETURNED, OUTCOME_DEAD, why, outputs);
+    spool_answer(worker, &entry->id, entry->fence, TASK_RETURNED, outputs);
 }
 
 static void begin(struct worker *worker, struct held *held, const struct assign_entry *entry,
@@ -86,7 +86,7 @@ static void begin(struct worker *worker, struct held *held, const struct assign_
         TAILQ_INSERT_TAIL(&worker->waiting, held, line);
     } else {
         held_drop(&worker->held, held);
-        give_back(worker, entry, "no memory to wait for a slot", outputs);
+        give_back(worker, entry, outputs);
     }
 }
 
@@ -107,19 +107,19 @@ static void on_assign(struct worker *worker, const struct assign_entry *entry, c
     if (newest != NULL)
         end_older(worker, newest, event, outputs);
     if (worker->draining) {
-        give_back(worker, entry, "the worker drains", outputs);
+        give_back(worker, entry, outputs);
         return;
     }
     bool readable = task_parse(entry->envelope, SIZE_MAX, &fields).code == ERROR_NONE;
     int handler = readable ? handler_of(worker, &fields) : HANDLER_UNKNOWN;
     if (readable && handler == HANDLER_UNKNOWN) {
-        give_back(worker, entry, "the worker does not offer this type", outputs);
+        give_back(worker, entry, outputs);
         return;
     }
     if (worker->held.items.live < worker->options.window)
         held = held_add(&worker->held, &entry->id, entry->fence);
     if (held == NULL) {
-        give_back(worker, entry, "the worker's window is full", outputs);
+        give_back(worker, entry, outputs);
         return;
     }
     held->handler = (uint32_t)handler; /* a command is UINT32_MAX, as struct process has it */
@@ -149,7 +149,7 @@ static void read_stop(struct worker *worker, struct reader *reader, const struct
         return;
     struct held *held = held_find(&worker->held, &entry.id, entry.fence);
     if (held == NULL) {
-        spool_answer(worker, &entry.id, entry.fence, TASK_NOT_HELD, OUTCOME_DEAD, "", outputs);
+        spool_answer(worker, &entry.id, entry.fence, TASK_NOT_HELD, outputs);
         return;
     }
     bool recall = entry.mode == STOP_RECALL;
@@ -211,9 +211,7 @@ static void on_ask(struct worker *worker, const struct event *event, struct byte
     struct writer *writer =
         outputs_message(outputs, uplink_peer(&worker->uplink), MESSAGE_ANSWER, &worker->uplink.link, 0);
     answer_write_head(writer, ask.request);
-    write_map(writer, 1);
-    write_str(writer, "held");
-    write_uint(writer, worker->held.items.live - worker->held.ended);
+    write_map(writer, 0); /* a drain has begun; of any other question: the region knows as much as we do */
     outputs_message_end(outputs);
 }
 

@@ -125,12 +125,17 @@ bool result_encode(struct slab *blocks, struct chain *chain, const struct proces
            encode_within(blocks, chain, end, run_ms, 0);
 }
 
-void result_write_plain(struct writer *writer, bool completed, const char *message)
+void result_write_plain(struct writer *writer, enum task_end end)
 {
-    struct process_end end = {.started = completed, .exit_status = completed ? 0 : -1};
-    write_head(writer, &end, 0);
+    bool completed = end == TASK_COMPLETED;
+    struct process_end process = {.started = completed, .exit_status = completed ? 0 : -1};
+    if (end == TASK_RETURNED || end == TASK_NOT_HELD) {
+        write_map(writer, 0);
+        return;
+    }
+    write_head(writer, &process, 0);
     write_bin_head(writer, 0);
     write_str(writer, "error");
     write_bin_head(writer, 0);
-    write_tail(writer, false, false, message);
+    write_tail(writer, false, false, "");
 }

@@ -12,7 +12,7 @@
 
 enum {
     RESULT_STREAM_BYTES_MAX = 512 * 1024, /* two of them and the rest stay below FRAME_BYTES_MAX */
-    RESULT_PLAIN_BYTES_MAX = 256,         /* bound of result_write_plain, its message included */
+    RESULT_PLAIN_BYTES_MAX = 128,         /* bound of result_write_plain */
 };
 
 /* What the end of a process means when nobody asked for it. Flags: OUTCOME_... */
@@ -22,7 +22,8 @@ enum task_end result_judge(const struct process_end *end, uint32_t *ret_flags);
  * and counted as cut; false if there is no room at all. */
 bool result_encode(struct slab *blocks, struct chain *chain, const struct process_end *end, uint64_t run_ms);
 
-/* The map of an attempt that had no process: exit 0 if `completed`, else nil. */
-void result_write_plain(struct writer *writer, bool completed, const char *message);
+/* The map of an attempt that had no process: exit 0 if it completed, else nil; empty for what is not an end
+ * of the task (returned, not held). */
+void result_write_plain(struct writer *writer, enum task_end end);
 
 #endif

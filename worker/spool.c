@@ -23,7 +23,7 @@ static void write_entry(const struct worker *worker, const struct held *held, st
     if (held->bytes.size != 0)
         chain_write(&worker->held.blocks, &held->bytes, writer);
     else
-        result_write_plain(writer, held->end == TASK_COMPLETED, "");
+        result_write_plain(writer, held->end);
 }
 
 static bool was_sent(const struct worker *worker, const struct held *held)
@@ -53,17 +53,17 @@ void spool_send(struct worker *worker, struct held *held, struct outputs *output
 }
 
 void spool_answer(struct worker *worker, const struct task_id *id, struct fence fence, enum task_end end,
-                  uint32_t flags, const char *message_text, struct outputs *outputs)
+                  struct outputs *outputs)
 {
     uint32_t message;
-    struct outcome_entry entry = {.id = *id, .fence = fence, .end = end, .flags = flags};
+    struct outcome_entry entry = {.id = *id, .fence = fence, .end = end, .flags = OUTCOME_DEAD};
     if (!uplink_is_up(&worker->uplink))
         return; /* whoever asked has gone with the session, and asks again */
     struct writer *writer =
         outputs_entry(outputs, uplink_peer(&worker->uplink), MESSAGE_OUTCOME, &worker->uplink.link,
                       OUTCOME_HEAD_BYTES + RESULT_PLAIN_BYTES_MAX, &message);
     outcome_entry_write_head(writer, &entry);
-    result_write_plain(writer, false, message_text);
+    result_write_plain(writer, end);
     outputs_entry_end(outputs);
 }
 

@@ -88,9 +88,9 @@ void spool_end(struct worker *worker, struct held *held, enum task_end end, uint
                const struct event *event, struct outputs *outputs);
 /* Tell (again) how it ended; in a session that is not up, or without room, the sweep does it later. */
 void spool_send(struct worker *worker, struct held *held, struct outputs *outputs);
-/* An OUTCOME about nothing that is kept. */
+/* An OUTCOME about nothing that is kept, nor runs: returned or not held. */
 void spool_answer(struct worker *worker, const struct task_id *id, struct fence fence, enum task_end end,
-                  uint32_t flags, const char *message, struct outputs *outputs);
+                  struct outputs *outputs);
 void spool_settle(struct worker *worker, struct held *held, struct outputs *outputs);
 void spool_restore(struct worker *worker, const struct event *event);
 /* Send what the session has not seen, put on disk what is due. */
