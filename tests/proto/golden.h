@@ -14,6 +14,7 @@ struct golden {
     const char *name;
     enum message_kind kind;
     void (*write)(struct writer *writer); /* the whole frame */
+    bool open_count; /* its array's count is in the 5-byte form, which is patched when the frame closes */
 };
 
 extern const struct golden golden_link[], golden_client[];

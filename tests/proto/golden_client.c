@@ -209,6 +209,19 @@ static void write_result(struct writer *writer)
     write_key_array(writer, "unknown", 0);
 }
 
+/* What a DEALER client gets unasked: the results alone. */
+static void write_result_push(struct writer *writer)
+{
+    begin(writer, MESSAGE_RESULT, 0, 1);
+    write_str(writer, "results");
+    patch_count(writer->data, write_array_open(writer), 1);
+    write_map(writer, 4);
+    write_key_id(writer, "id", &golden_other_id);
+    write_key_str(writer, "state", "cancelled");
+    write_key_bool(writer, "dup_possible", false);
+    write_key_nil(writer, "outcome");
+}
+
 static void write_pending(struct writer *writer)
 {
     begin_reply(writer, MESSAGE_PENDING, 3, 2);
@@ -396,27 +409,28 @@ static void write_error(struct writer *writer)
 }
 
 const struct golden golden_client[] = {
-    {"submit", MESSAGE_SUBMIT, write_submit},
-    {"submit-every-field", MESSAGE_SUBMIT, write_submit_every_field},
-    {"accepted", MESSAGE_ACCEPTED, write_accepted},
-    {"watch", MESSAGE_WATCH, write_watch},
-    {"watch-push", MESSAGE_WATCH, write_watch_push},
-    {"result", MESSAGE_RESULT, write_result},
-    {"pending", MESSAGE_PENDING, write_pending},
-    {"received", MESSAGE_RECEIVED, write_received},
-    {"done", MESSAGE_DONE, write_done},
-    {"cancel", MESSAGE_CANCEL, write_cancel},
-    {"cancelling", MESSAGE_CANCELLING, write_cancelling},
-    {"query-tasks", MESSAGE_QUERY, write_query_tasks},
-    {"query-resolve", MESSAGE_QUERY, write_query_resolve},
-    {"query-explain", MESSAGE_QUERY, write_query_explain},
-    {"rows-tasks", MESSAGE_ROWS, write_rows_tasks},
-    {"rows-resolve", MESSAGE_ROWS, write_rows_resolve},
-    {"rows-explain", MESSAGE_ROWS, write_rows_explain},
-    {"rows-regions", MESSAGE_ROWS, write_rows_regions},
-    {"rows-workers", MESSAGE_ROWS, write_rows_workers},
-    {"rows-cluster", MESSAGE_ROWS, write_rows_cluster},
-    {"drain", MESSAGE_DRAIN, write_drain},
-    {"error", MESSAGE_ERROR, write_error},
+    {"submit", MESSAGE_SUBMIT, write_submit, false},
+    {"submit-every-field", MESSAGE_SUBMIT, write_submit_every_field, false},
+    {"accepted", MESSAGE_ACCEPTED, write_accepted, false},
+    {"watch", MESSAGE_WATCH, write_watch, false},
+    {"watch-push", MESSAGE_WATCH, write_watch_push, false},
+    {"result", MESSAGE_RESULT, write_result, false},
+    {"result-push", MESSAGE_RESULT, write_result_push, true},
+    {"pending", MESSAGE_PENDING, write_pending, false},
+    {"received", MESSAGE_RECEIVED, write_received, false},
+    {"done", MESSAGE_DONE, write_done, false},
+    {"cancel", MESSAGE_CANCEL, write_cancel, false},
+    {"cancelling", MESSAGE_CANCELLING, write_cancelling, false},
+    {"query-tasks", MESSAGE_QUERY, write_query_tasks, false},
+    {"query-resolve", MESSAGE_QUERY, write_query_resolve, false},
+    {"query-explain", MESSAGE_QUERY, write_query_explain, false},
+    {"rows-tasks", MESSAGE_ROWS, write_rows_tasks, false},
+    {"rows-resolve", MESSAGE_ROWS, write_rows_resolve, false},
+    {"rows-explain", MESSAGE_ROWS, write_rows_explain, false},
+    {"rows-regions", MESSAGE_ROWS, write_rows_regions, false},
+    {"rows-workers", MESSAGE_ROWS, write_rows_workers, false},
+    {"rows-cluster", MESSAGE_ROWS, write_rows_cluster, false},
+    {"drain", MESSAGE_DRAIN, write_drain, false},
+    {"error", MESSAGE_ERROR, write_error, false},
 };
 const size_t golden_client_count = sizeof golden_client / sizeof golden_client[0];

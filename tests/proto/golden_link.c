@@ -218,7 +218,8 @@ static void write_answer(struct writer *writer)
 {
     message_write_header(writer, MESSAGE_ANSWER, 7);
     answer_write_head(writer, 18);
-    write_map(writer, 0);
+    write_map(writer, 1);
+    write_pair(writer, "held", 2);
 }
 
 static void write_bye(struct writer *writer)
@@ -227,24 +228,24 @@ static void write_bye(struct writer *writer)
 }
 
 const struct golden golden_link[] = {
-    {"greet", MESSAGE_GREET, write_greet},
-    {"hello", MESSAGE_HELLO, write_hello},
-    {"welcome", MESSAGE_WELCOME, write_welcome},
-    {"inventory", MESSAGE_INVENTORY, write_inventory},
-    {"end", MESSAGE_END, write_end},
-    {"heartbeat", MESSAGE_HEARTBEAT, write_heartbeat},
-    {"heartbeat-profiles", MESSAGE_HEARTBEAT, write_heartbeat_profiles},
-    {"settled", MESSAGE_SETTLED, write_settled},
-    {"assign", MESSAGE_ASSIGN, write_assign},
-    {"assign-custody", MESSAGE_ASSIGN, write_assign_custody},
-    {"stop", MESSAGE_STOP, write_stop},
-    {"taken", MESSAGE_TAKEN, write_taken},
-    {"refused", MESSAGE_REFUSED, write_refused},
-    {"outcome", MESSAGE_OUTCOME, write_outcome},
-    {"outcome-not-held", MESSAGE_OUTCOME, write_outcome_not_held},
-    {"ask-tasks", MESSAGE_ASK, write_ask_tasks},
-    {"ask-drain", MESSAGE_ASK, write_ask_drain},
-    {"answer", MESSAGE_ANSWER, write_answer},
-    {"bye", MESSAGE_BYE, write_bye},
+    {"greet", MESSAGE_GREET, write_greet, false},
+    {"hello", MESSAGE_HELLO, write_hello, false},
+    {"welcome", MESSAGE_WELCOME, write_welcome, false},
+    {"inventory", MESSAGE_INVENTORY, write_inventory, true},
+    {"end", MESSAGE_END, write_end, false},
+    {"heartbeat", MESSAGE_HEARTBEAT, write_heartbeat, false},
+    {"heartbeat-profiles", MESSAGE_HEARTBEAT, write_heartbeat_profiles, false},
+    {"settled", MESSAGE_SETTLED, write_settled, true},
+    {"assign", MESSAGE_ASSIGN, write_assign, true},
+    {"assign-custody", MESSAGE_ASSIGN, write_assign_custody, true},
+    {"stop", MESSAGE_STOP, write_stop, true},
+    {"taken", MESSAGE_TAKEN, write_taken, true},
+    {"refused", MESSAGE_REFUSED, write_refused, true},
+    {"outcome", MESSAGE_OUTCOME, write_outcome, true},
+    {"outcome-not-held", MESSAGE_OUTCOME, write_outcome_not_held, true},
+    {"ask-tasks", MESSAGE_ASK, write_ask_tasks, false},
+    {"ask-drain", MESSAGE_ASK, write_ask_drain, false},
+    {"answer", MESSAGE_ANSWER, write_answer, false},
+    {"bye", MESSAGE_BYE, write_bye, false},
 };
 const size_t golden_link_count = sizeof golden_link / sizeof golden_link[0];

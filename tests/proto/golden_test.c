@@ -133,8 +133,9 @@ Test(golden, client_messages_are_what_msgpack_c_would_pack)
         msgpack_packer packer;
         msgpack_packer_init(&packer, &buffer, msgpack_sbuffer_write);
         msgpack_pack_object(&packer, unpacked.data);
-        cr_assert(bytes_equal((struct bytes){(uint8_t *)buffer.data, buffer.size}, body), "%s",
-                  golden_client[i].name);
+        cr_assert(golden_client[i].open_count ||
+                      bytes_equal((struct bytes){(uint8_t *)buffer.data, buffer.size}, body),
+                  "%s", golden_client[i].name);
         msgpack_sbuffer_destroy(&buffer);
         msgpack_unpacked_destroy(&unpacked);
     }
