@@ -1,4 +1,4 @@
-"""More than one step can do: a SUBMIT of the largest size, and the loss of a worker that holds thousands of tasks."""
+"""More than one step can do: the largest SUBMIT, and the loss of a worker that holds thousands of tasks."""
 import os
 import time
 import unittest
