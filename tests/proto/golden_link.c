@@ -218,8 +218,7 @@ static void write_answer(struct writer *writer)
 {
     message_write_header(writer, MESSAGE_ANSWER, 7);
     answer_write_head(writer, 18);
-    write_map(writer, 1);
-    write_pair(writer, "held", 2);
+    write_map(writer, 0);
 }
 
 static void write_bye(struct writer *writer)
