@@ -233,20 +233,31 @@ static void read_entries(struct worker *worker, const struct event *event, struc
         outputs_trace(outputs, TRACE_MESSAGE_REFUSED, NULL, ERROR_MALFORMED, event->peer);
 }
 
+/* What the region may say before our END has reached it: about rows of the INVENTORY, never a new grant. */
+static const struct {
+    enum message_kind kind;
+    bool before_end;
+    read_entry read_one;
+} entry_messages[] = {
+    {MESSAGE_ASSIGN, false, read_assign},
+    {MESSAGE_STOP, true, read_stop},
+    {MESSAGE_SETTLED, true, read_settled},
+};
+
 void assign_on_message(struct worker *worker, const struct event *event, const struct message_header *header,
                        struct outputs *outputs)
 {
-    bool known = uplink_is_up(&worker->uplink); /* none of these comes before our END */
-    if (known && header->kind == MESSAGE_ASSIGN)
-        read_entries(worker, event, header->body, read_assign, outputs);
-    else if (known && header->kind == MESSAGE_STOP)
-        read_entries(worker, event, header->body, read_stop, outputs);
-    else if (known && header->kind == MESSAGE_SETTLED)
-        read_entries(worker, event, header->body, read_settled, outputs);
-    else if (known && header->kind == MESSAGE_ASK)
+    bool up = uplink_is_up(&worker->uplink);
+    if (up && header->kind == MESSAGE_ASK) {
         on_ask(worker, event, header->body, outputs);
-    else
-        outputs_trace(outputs, TRACE_MESSAGE_REFUSED, NULL, ERROR_UNKNOWN_KIND, event->peer);
+        return;
+    }
+    for (size_t i = 0; i < sizeof entry_messages / sizeof entry_messages[0]; i++)
+        if (entry_messages[i].kind == header->kind && (up || entry_messages[i].before_end)) {
+            read_entries(worker, event, header->body, entry_messages[i].read_one, outputs);
+            return;
+        }
+    outputs_trace(outputs, TRACE_MESSAGE_REFUSED, NULL, ERROR_UNKNOWN_KIND, event->peer);
 }
 
 /* ---- INVENTORY and TAKEN ---- */
