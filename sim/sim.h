@@ -1,0 +1,210 @@
+/* sim.h - a whole cluster in one thread and in virtual time: the second host of the nodes (engine/step.h).
+ *
+ * Is: the nodes as the live host runs them, with a clock, a network, disks, processes and faults that follow
+ * from one seed; clients that use the cluster (clients.c); and a judge that looks only at what goes over the
+ * wires and what lies on the disks (check.c).
+ *
+ * Is not: a model of libzmq or LMDB. It keeps the contract of step.h and uses every freedom that the contract
+ * leaves: what a crash loses, when a batch is on disk, which of two peers is heard first, whether a broken
+ * link is noticed. Memory that the system does not give ends the program: this is no node. */
+#ifndef MERIDIAN_SIM_SIM_H
+#define MERIDIAN_SIM_SIM_H
+
+#include "engine/outputs.h"
+#include "engine/step.h"
+#include "sim/dice.h"
+#include "sim/disk.h"
+#include "sim/timeline.h"
+
+enum {
+    NODES_MAX = 32,
+    SLOTS_MAX_SIM = 8,
+    TASKS_MAX_SIM = 4096,
+    CLIENTS = 4,
+    FAULTS_MAX = 64,
+    NAME_ROOM = 16,
+    BEAT_MS = 500,
+    WORKER_GRACE_MS = 4000,
+    REGION_GRACE_MS = 12000,
+};
+
+#define STORE_BYTES (256ull * 1024 * 1024)
+#define WALL_START_MS 1750000000000ull
+#define NEVER UINT64_MAX
+#define MS NANOSECONDS_PER_MS
+
+struct sim;
+struct sim_node;
+
+/* What a node does; the roles of a real cluster are in cluster.c, tests bring their own. */
+struct role {
+    const char *name;
+    void *(*make)(const struct sim_node *node);
+    void (*free)(void *self);
+    void (*step)(void *self, const struct event *event, struct outputs *outputs);
+    uint64_t (*deadline_ns)(const void *self);
+};
+
+struct frame {
+    uint64_t peer;
+    uint8_t *data; /* malloc'ed */
+    size_t size;
+};
+
+/* Outputs that wait for the disk, out of the arena: puts and frames in the order in which they were asked. */
+struct batch {
+    struct batch *next;
+    struct disk_put {
+        enum table table;
+        uint64_t number;
+        uint32_t part;
+        struct bytes value; /* malloc'ed */
+    } * puts;
+    struct write *erases;
+    struct frame *frames;
+    struct process *processes;
+    uint32_t put_count, erase_count, frame_count, process_count;
+    uint64_t closed_ns;
+    bool sent; /* its frames left already (only with the deliberate bug) */
+};
+
+/* A process that a worker runs. */
+struct sim_process {
+    uint64_t number; /* 0 = none */
+    struct task_id id;
+    struct fence fence;
+    int exit_status, signal, start_error;
+    bool deaf; /* to SIGTERM */
+};
+
+struct sim_node {
+    const struct role *role;
+    char name[NAME_ROOM];
+    uint32_t index, parent; /* parent: index, its own for the root */
+    void *self;
+    bool alive;
+    uint32_t life;
+    struct outputs outputs;
+    uint32_t immediate_seen; /* messages of the gathering batch already looked at */
+    struct frame *kept;      /* frames that the gathering batch may have borrowed from */
+    uint32_t kept_count, kept_capacity;
+    struct batch *batches, **batches_end; /* closed and not on disk yet, oldest first */
+    bool closing;                         /* a CLOSE is on the timeline */
+    uint64_t wake_ns;                     /* the next WAKE on the timeline */
+    struct disk disk;                     /* what is committed */
+    struct disk view; /* what will be, when all batches are: messages are put together from it */
+    uint64_t paused_until_ns, slow_disk_until_ns;
+    uint64_t cut_until_ns; /* the wire to its parent carries nothing */
+    uint64_t session;      /* its number for the newest wire to its parent */
+    uint32_t wire;         /* index + 1 of that wire */
+    struct sim_process processes[SLOTS_MAX_SIM];
+    uint64_t arrivals[TASKS_MAX_SIM]; /* check.c: the newest number of each task in this store */
+};
+
+/* One connection between a child and its parent; frames arrive in order until an end is gone. */
+struct wire {
+    uint32_t child, child_life, parent, parent_life;
+    uint64_t session; /* the child's number for it; the parent's is index + 1 */
+    bool child_open, parent_open;
+    uint64_t latency_ns;
+    struct wire_queue {
+        struct frame *frames; /* peer: as the receiver names the sender */
+        size_t first, count, capacity;
+        uint64_t last_ns; /* arrival of the newest */
+    } up, down;
+};
+
+struct clients; /* clients.c */
+struct checks;  /* check.c */
+
+struct sim_options {
+    uint64_t seed;
+    uint32_t tasks, regions, workers;
+    bool faults, trace;
+};
+
+struct sim {
+    struct sim_options options;
+    const struct role *roles; /* of the broker, the regions, the workers */
+    struct dice dice;
+    struct timeline timeline;
+    uint64_t now_ns, calm_ns; /* calm_ns: all faults are over */
+    struct sim_node *nodes;
+    uint32_t node_count;
+    struct wire *wires;
+    uint32_t wire_count, wire_capacity;
+    struct fault {
+        uint64_t at_ns;
+        uint32_t kind, node;
+    } faults[FAULTS_MAX];
+    uint32_t fault_count;
+    uint64_t processes_started;
+    struct clients *clients;
+    struct checks *checks;
+    uint64_t hash; /* of every frame that left */
+    uint64_t traces[TRACE_CODE_COUNT];
+    bool failed;
+};
+
+/* host.c */
+bool sim_init(struct sim *sim, const struct sim_options *options, const struct role roles[3]);
+void sim_release(struct sim *sim);
+/* Runs to the end, or to the first violation. */
+void sim_run(struct sim *sim);
+void node_step(struct sim *sim, struct sim_node *node, struct event *event, struct frame *keep);
+void node_start(struct sim *sim, struct sim_node *node);
+void node_crash(struct sim *sim, struct sim_node *node);
+/* Close what was gathered now, so that the next step begins a batch of its own. */
+void node_close_batch(struct sim *sim, struct sim_node *node);
+void *take_memory(size_t count, size_t size);
+
+/* network.c */
+void network_send(struct sim *sim, struct sim_node *from, struct frame frame);
+void network_arrival(struct sim *sim, const struct occasion *occasion);
+/* The end of `wire` at the child (or the parent) is gone; the other hears of it sooner, later or never. */
+void wire_close(struct sim *sim, struct wire *wire, bool at_child);
+/* Both ends lose it and are told. */
+void wire_cut(struct sim *sim, struct wire *wire);
+void network_node_gone(struct sim *sim, const struct sim_node *node);
+void network_release(struct sim *sim);
+
+/* faults.c */
+void faults_plan(struct sim *sim);
+void fault_happens(struct sim *sim, const struct fault *fault);
+
+/* process.c */
+void process_perform(struct sim *sim, struct sim_node *node, const struct process *process);
+void process_happens(struct sim *sim, const struct occasion *occasion);
+
+/* clients.c */
+void clients_init(struct sim *sim);
+void clients_release(struct sim *sim);
+void client_acts(struct sim *sim, uint32_t client);
+void client_timer(struct sim *sim, const struct occasion *occasion);
+void client_reply(struct sim *sim, uint64_t peer, struct frame frame);
+void client_on_reply(struct sim *sim, const struct occasion *occasion);
+/* Every task has ended and its client knows. */
+bool clients_done(const struct sim *sim);
+uint32_t clients_open(const struct sim *sim);
+
+/* check.c */
+void check_init(struct sim *sim);
+void check_release(struct sim *sim);
+void check_before_commit(struct sim *sim, struct sim_node *node, const struct batch *batch);
+void check_after_commit(struct sim *sim, struct sim_node *node, const struct batch *batch);
+void check_frame(struct sim *sim, struct sim_node *from, const struct frame *frame);
+void check_process_start(struct sim *sim, struct sim_node *node, const struct process *process);
+void check_process_end(struct sim *sim, struct sim_node *node, const struct sim_process *process);
+void check_restart(struct sim *sim, struct sim_node *node);
+void check_end(struct sim *sim);
+/* Print and stop: `invariant` is the number in the list of check.c. */
+void violation(struct sim *sim, int invariant, const char *format, ...) __attribute__((format(printf, 3, 4)));
+
+/* The task an id names, as its number in the workload; TASKS_MAX_SIM if none. */
+uint32_t sim_task_of(const struct sim *sim, const struct task_id *id);
+const char *sim_id_text(const struct task_id *id);
+
+/* cluster.c */
+extern const struct role cluster_roles[3];
+
+#endif

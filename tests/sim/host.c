@@ -1,0 +1,175 @@
+/* The simulated host itself, with nodes made for it: a broker that ends every task when it is submitted, and
+ * regions and workers that are silent. */
+#include <criterion/criterion.h>
+#include <stdlib.h>
+
+#include "proto/link.h"
+#include "proto/message.h"
+#include "sim/fields.h"
+#include "sim/sim.h"
+
+struct fake {
+    uint64_t next_number;
+    bool started;
+};
+
+/* What the fake broker does wrong. */
+static enum { RIGHT, FORGETS_TASK, CHANGES_END } manner;
+
+static void *make_fake(const struct sim_node *node)
+{
+    (void)node;
+    return take_memory(1, sizeof(struct fake));
+}
+
+static uint64_t fake_deadline(const void *self)
+{
+    (void)self;
+    return DEADLINE_NEVER;
+}
+
+static void put_ended(struct fake *fake, const struct task_id *id, enum task_end end, struct outputs *outputs)
+{
+    struct writer *writer = outputs_put(outputs, TABLE_ENDED, ++fake->next_number, 0);
+    write_array(writer, 2);
+    write_uint(writer, 0);
+    write_array(writer, 4);
+    write_bin(writer, (struct bytes){id->bytes, TASK_ID_BYTES});
+    write_uint(writer, 0);
+    write_uint(writer, 0);
+    write_uint(writer, end);
+    outputs_put_end(outputs);
+}
+
+static void on_submit(struct fake *fake, const struct event *event, const struct message_header *header,
+                      struct outputs *outputs)
+{
+    struct reader reader;
+    struct task_id ids[64];
+    uint32_t count = field_array(header->body, "tasks", &reader);
+    for (uint32_t i = 0; i < count; i++) {
+        struct bytes map = read_raw(&reader);
+        cr_assert(field_bin(map, "id", &ids[i], sizeof ids[i]));
+        outputs_put(outputs, TABLE_ENVELOPES, ++fake->next_number, 0);
+        outputs_put_borrow(outputs, map);
+        outputs_put_end(outputs);
+        if (manner != FORGETS_TASK)
+            put_ended(fake, &ids[i], TASK_CANCELLED, outputs);
+    }
+    struct writer *writer = outputs_message(outputs, event->peer, MESSAGE_ACCEPTED, NULL, header->sequence);
+    write_map(writer, 1);
+    write_str(writer, "tasks");
+    write_array(writer, count);
+    for (uint32_t i = 0; i < count; i++) {
+        write_map(writer, 2);
+        write_str(writer, "id");
+        write_bin(writer, (struct bytes){ids[i].bytes, TASK_ID_BYTES});
+        write_str(writer, "status");
+        write_str(writer, "accepted");
+    }
+    outputs_message_end(outputs);
+}
+
+static void on_watch(const struct event *event, const struct message_header *header, struct outputs *outputs)
+{
+    struct reader reader;
+    uint32_t count = field_array(header->body, "ids", &reader);
+    struct writer *writer = outputs_message(outputs, event->peer, MESSAGE_RESULT, NULL, header->sequence);
+    write_map(writer, 1);
+    write_str(writer, "results");
+    write_array(writer, count);
+    for (uint32_t i = 0; i < count; i++) {
+        write_map(writer, 2);
+        write_str(writer, "id");
+        write_raw(writer, read_raw(&reader));
+        write_str(writer, "state");
+        write_str(writer, manner == CHANGES_END && event->random[0] % 2 == 0 ? "failed" : "cancelled");
+    }
+    outputs_message_end(outputs);
+}
+
+static void reply_empty(const struct event *event, enum message_kind kind, uint64_t sequence,
+                        struct outputs *outputs)
+{
+    write_map(outputs_message(outputs, event->peer, kind, NULL, sequence), 0);
+    outputs_message_end(outputs);
+}
+
+static void step_broker(void *self, const struct event *event, struct outputs *outputs)
+{
+    struct fake *fake = self;
+    struct message_header header;
+    if (event->kind == EVENT_RESTORE) {
+        cr_assert(!fake->started);
+        if (event->record.number > fake->next_number)
+            fake->next_number = event->record.number;
+    }
+    fake->started |= event->kind == EVENT_START;
+    if (event->kind != EVENT_MESSAGE)
+        return;
+    cr_assert(fake->started);
+    cr_assert_eq(message_read(event->frame, &header), READER_OK);
+    if (header.kind == MESSAGE_SUBMIT)
+        on_submit(fake, event, &header, outputs);
+    else if (header.kind == MESSAGE_WATCH)
+        on_watch(event, &header, outputs);
+    else
+        reply_empty(event, MESSAGE_DONE, header.sequence, outputs);
+}
+
+static void step_silent(void *self, const struct event *event, struct outputs *outputs)
+{
+    struct fake *fake = self;
+    fake->started |= event->kind == EVENT_START;
+    (void)outputs;
+}
+
+static const struct role fakes[3] = {
+    {"broker", make_fake, free, step_broker, fake_deadline},
+    {"region", make_fake, free, step_silent, fake_deadline},
+    {"worker", make_fake, free, step_silent, fake_deadline},
+};
+
+static struct sim sim;
+
+static bool run(uint64_t seed, uint64_t *ret_hash)
+{
+    struct sim_options options = {.seed = seed, .tasks = 60, .regions = 1, .workers = 1, .faults = true};
+    cr_assert(sim_init(&sim, &options, fakes));
+    sim_run(&sim);
+    bool good = !sim.failed;
+    *ret_hash = sim.hash;
+    sim_release(&sim);
+    return good;
+}
+
+Test(host, a_cluster_that_keeps_its_word_passes, .timeout = 60)
+{
+    uint64_t hash;
+    for (uint64_t seed = 1; seed <= 20; seed++)
+        cr_assert(run(seed, &hash), "seed %llu", (unsigned long long)seed);
+}
+
+Test(host, the_same_seed_is_the_same_run, .timeout = 60)
+{
+    uint64_t first, second, other;
+    cr_assert(run(5, &first));
+    cr_assert(run(5, &second));
+    cr_assert(run(6, &other));
+    cr_assert_eq(first, second);
+    cr_assert_neq(first, other);
+}
+
+Test(host, a_forgotten_task_is_noticed, .timeout = 60)
+{
+    uint64_t hash;
+    manner = FORGETS_TASK;
+    cr_assert(!run(1, &hash));
+}
+
+Test(host, a_changed_end_is_noticed, .timeout = 60)
+{
+    uint64_t hash;
+    manner = CHANGES_END;
+    cr_assert(!run(1, &hash));
+}
