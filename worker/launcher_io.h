@@ -22,7 +22,8 @@
 
 enum { LAUNCHER_OUTPUT_BYTES_MAX = 512 * 1024 };
 
-/* The command line of one configured handler: at least one word, ended by NULL. */
+/* The command line of one configured handler: at least one word, ended by NULL. The order is that of
+ * worker_options.handlers; a builtin has its place too, with `words` NULL. */
 struct launcher_handler {
     char *const *words;
 };

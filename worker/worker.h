@@ -1,8 +1,10 @@
 /* worker.h - the worker node: slots in which processes run, outcomes that are kept until the region recorded
  * them.
  *
- * Is:      pure (engine/step.h). The process itself is started and ended by worker/launcher_io.c in the
- * host's hands. Is not:  a judge: it reports how an attempt ended, the region decides what that means. */
+ * Is:      pure (engine/step.h). worker.c is the table of events; assign.c has the region's messages, slots.c
+ *          the processes, spool.c the outcomes. The process itself is started and ended by
+ *          worker/launcher_io.c in the host's hands.
+ * Is not:  a judge: it reports how an attempt ended, the region decides what that means. */
 #ifndef MERIDIAN_WORKER_WORKER_H
 #define MERIDIAN_WORKER_WORKER_H
 
@@ -38,10 +40,12 @@ struct worker_options {
 struct worker;
 
 void worker_options_default(struct worker_options *options);
+/* Options are copied. NULL if the system has no memory. */
 struct worker *worker_new(const struct worker_options *options);
 void worker_free(struct worker *worker);
 void worker_step(struct worker *worker, const struct event *event, struct outputs *outputs);
 uint64_t worker_deadline_ns(const struct worker *worker);
+/* True once a drain has ended with BYE: the host stops. */
 bool worker_done(const struct worker *worker);
 
 #endif
