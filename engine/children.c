@@ -102,6 +102,7 @@ static void on_heartbeat(struct children *children, struct child *child, const s
         return;
     }
     measure(child, event, &heartbeat);
+    child->workers = heartbeat.children;
     if (heartbeat.flags & HEARTBEAT_DRAINING && !child->draining) {
         child->draining = true;
         children->profiles_changed = true;

@@ -51,6 +51,7 @@ struct child {
     uint64_t clock_us, clock_at_ns; /* its clock, for the echo */
     uint32_t rtt_us;                /* smoothed; 0 = not measured */
     uint32_t commit_age_ms;
+    uint32_t workers;         /* a region: children of its own */
     uint32_t granted, strays; /* strays: tasks it runs under old fences, told to stop; busy until answered */
     uint32_t first_grant, last_grant; /* list of grants (engine/ledger.h) */
     uint32_t sweep_grant;             /* SWEEPING: grants before it are all claimed; 0 = from the first */

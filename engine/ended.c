@@ -176,6 +176,7 @@ static void forget_ids(struct ended *ended, struct map *map, struct outputs *out
         ended->first++;
     }
     outputs_erase(outputs, TABLE_ENDED, record->number);
+    ended->horizon_ms = record->wall_ms;
     ended->record_first = (ended->record_first + 1) % ended->record_capacity;
     ended->record_count--;
     if (ended->erase_record > 0)

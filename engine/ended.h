@@ -49,6 +49,8 @@ struct ended {
     uint32_t open; /* entries at the end of the ring not yet in a record */
     uint32_t ids_max;
     uint64_t result_ttl_ms, dedupe_ttl_ms;
+    uint64_t
+        horizon_ms; /* wall time of the newest id that was forgotten: older ones are not known any more */
 };
 
 void ended_init(struct ended *ended, uint32_t ids_max, uint64_t result_ttl_ms, uint64_t dedupe_ttl_ms);

@@ -147,6 +147,15 @@ uint64_t ledger_deadline_ns(const struct ledger *ledger)
     return index == 0 ? DEADLINE_NEVER : ledger_task(ledger, index)->due_ns;
 }
 
+void ledger_wake(struct ledger *ledger, uint32_t index)
+{
+    struct task *task = ledger_task(ledger, index);
+    ledger_move(ledger, task, TASK_READY);
+    task->reason = REASON_NONE;
+    ready_add(&ledger->ready, &ledger->tasks, index, READY_TAIL);
+    ledger_arm(ledger, index);
+}
+
 bool ledger_is_expired(const struct ledger *ledger, const struct task *task)
 {
     return task->deadline_ms != 0 && ledger->now_ns >= after_birth_ns(task, task->deadline_ms);

@@ -127,6 +127,8 @@ void ledger_arm(struct ledger *ledger, uint32_t task);
 /* The first task whose timer is due, 0 if none. The caller moves or re-arms it. */
 uint32_t ledger_due(const struct ledger *ledger);
 uint64_t ledger_deadline_ns(const struct ledger *ledger);
+/* A delayed task's time has come: ready, at the tail. */
+void ledger_wake(struct ledger *ledger, uint32_t task);
 /* Its deadline has passed. */
 bool ledger_is_expired(const struct ledger *ledger, const struct task *task);
 

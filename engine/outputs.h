@@ -160,9 +160,10 @@ void outputs_message_immediate(struct outputs *outputs); /* the newest message d
 /* Size so far of the message being written, its literal included. */
 size_t outputs_message_size(const struct outputs *outputs);
 
-/* An entry of a coalesced message [[entry, ...]] (of a pushed RESULT {"results": [entry, ...]}) to `peer`: `bound` is at least the entry's encoded size,
- * spliced bytes included. Returns the index of the message it went into, so that a caller can tell frames
- * apart (a grant record per ASSIGN frame). Then write, borrow, record; end with outputs_entry_end. */
+/* An entry of a coalesced message [[entry, ...]] (of a pushed RESULT {"results": [entry, ...]}) to `peer`:
+ * `bound` is at least the entry's encoded size, spliced bytes included. Returns the index of the message it
+ * went into, so that a caller can tell frames apart (a grant record per ASSIGN frame). Then write, borrow,
+ * record; end with outputs_entry_end. */
 struct writer *outputs_entry(struct outputs *outputs, uint64_t peer, enum message_kind kind,
                              struct link *link, size_t bound, uint32_t *ret_message);
 void outputs_entry_end(struct outputs *outputs);

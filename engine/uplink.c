@@ -166,6 +166,7 @@ static void send_heartbeat(struct uplink *uplink, const struct event *event, str
         .clock_us = event->now_ns / 1000,
         .commit_age_ms = event->commit_age_ms,
         .flags = uplink->draining ? HEARTBEAT_DRAINING : 0,
+        .children = uplink->children,
     };
     if (uplink->parent_clock_us != 0) {
         heartbeat.echo_us = uplink->parent_clock_us;

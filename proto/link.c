@@ -126,7 +126,7 @@ bool welcome_read(struct bytes body, struct welcome *ret_welcome)
 
 void heartbeat_write(struct writer *writer, const struct heartbeat *heartbeat)
 {
-    write_array(writer, 6);
+    write_array(writer, 7);
     write_uint(writer, heartbeat->clock_us);
     write_uint(writer, heartbeat->echo_us);
     write_uint(writer, heartbeat->echo_held_us);
@@ -136,13 +136,14 @@ void heartbeat_write(struct writer *writer, const struct heartbeat *heartbeat)
     else
         write_raw(writer, heartbeat->profiles);
     write_uint(writer, heartbeat->flags);
+    write_uint(writer, heartbeat->children);
 }
 
 bool heartbeat_read(struct bytes body, struct heartbeat *ret_heartbeat)
 {
     struct reader reader;
     reader_init(&reader, body);
-    uint32_t count = read_begin(&reader, 6);
+    uint32_t count = read_begin(&reader, 7);
     ret_heartbeat->clock_us = read_uint(&reader, UINT64_MAX);
     ret_heartbeat->echo_us = read_uint(&reader, UINT64_MAX);
     ret_heartbeat->echo_held_us = read_uint(&reader, UINT64_MAX);
@@ -151,7 +152,8 @@ bool heartbeat_read(struct bytes body, struct heartbeat *ret_heartbeat)
     if (!read_nil(&reader))
         ret_heartbeat->profiles = read_raw(&reader);
     ret_heartbeat->flags = (uint32_t)read_uint(&reader, UINT32_MAX);
-    return read_end(&reader, count, 6);
+    ret_heartbeat->children = (uint32_t)read_uint(&reader, UINT32_MAX);
+    return read_end(&reader, count, 7);
 }
 
 void inventory_row_write(struct writer *writer, const struct inventory_row *row)

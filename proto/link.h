@@ -49,7 +49,7 @@ struct welcome {
 void welcome_write(struct writer *writer, const struct welcome *welcome);
 bool welcome_read(struct bytes body, struct welcome *ret_welcome);
 
-/* HEARTBEAT [clock_us, echo_us, echo_held_us, commit_age_ms, profiles or nil, flags]
+/* HEARTBEAT [clock_us, echo_us, echo_held_us, commit_age_ms, profiles or nil, flags, children]
  * clock_us is the sender's monotonic clock; echo_us the last clock_us it got from the peer (0 = none) and
  * echo_held_us how long ago that was: rtt = now - echo_us - echo_held_us at the receiver. */
 enum { HEARTBEAT_DRAINING = 1 };
@@ -58,6 +58,7 @@ struct heartbeat {
     uint32_t commit_age_ms;
     struct bytes profiles; /* size 0 = unchanged (nil on the wire) */
     uint32_t flags;
+    uint32_t children; /* a region: workers with a session; 0 elsewhere */
 };
 void heartbeat_write(struct writer *writer, const struct heartbeat *heartbeat);
 bool heartbeat_read(struct bytes body, struct heartbeat *ret_heartbeat);

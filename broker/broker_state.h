@@ -1,0 +1,102 @@
+/* broker_state.h - the broker node's insides, shared by the files of this folder only.
+ *
+ * submit.c       SUBMIT
+ * requests.c     WATCH, RECEIVED, CANCEL, DRAIN
+ * watches.c      who wants to hear of which task's end
+ * query.c        QUERY: rows of its own, asked for at the regions, put together
+ * regions.c      messages of regions; grants that end by loss
+ * route.c        which region: constraints, then geo_nearest with credit
+ * settle.c       the one place where a task ends here */
+#ifndef MERIDIAN_BROKER_BROKER_STATE_H
+#define MERIDIAN_BROKER_BROKER_STATE_H
+
+#include "broker/broker.h"
+#include "broker/query.h"
+#include "broker/watches.h"
+#include "engine/ledger.h"
+
+enum { RECENT_MAX = 256 };
+
+/* The newest accepted ids, for `task list`. */
+struct recent {
+    struct task_id ids[RECENT_MAX];
+    uint64_t next; /* ids[next % RECENT_MAX] is written next */
+};
+
+struct broker_counters {
+    uint64_t submitted, accepted, duplicates, conflicts, throttled, refused, store_full;
+    uint64_t completed, failed, cancelled, expired;
+    uint64_t reruns, late, malformed, evicted;
+};
+
+struct broker {
+    struct broker_options options;
+    struct ledger tasks;
+    struct ended ended;
+    struct watches watches;
+    struct queries queries;
+    struct recent recent;
+    struct broker_counters counters;
+    struct task_fields parsed[FRAME_ENTRIES_MAX]; /* of the SUBMIT in hand */
+    uint8_t instance[INSTANCE_BYTES];
+    uint64_t boot;
+    uint32_t epoch;
+    bool dispatch;  /* something became ready, or credit came free */
+    bool more_work; /* a cursor stopped for want of room */
+    bool draining;
+    uint64_t full_since_wall_ms; /* 0 = below the watermark */
+    uint64_t store_free_bytes, store_max_bytes;
+};
+
+/* ---- submit.c, requests.c ---- */
+void broker_on_submit(struct broker *broker, const struct event *event, const struct message_header *header,
+                      struct outputs *outputs);
+void broker_on_watch(struct broker *broker, const struct event *event, const struct message_header *header,
+                     struct outputs *outputs);
+void broker_on_received(struct broker *broker, const struct event *event, const struct message_header *header,
+                        struct outputs *outputs);
+void broker_on_cancel(struct broker *broker, const struct event *event, const struct message_header *header,
+                      struct outputs *outputs);
+void broker_on_drain_request(struct broker *broker, const struct event *event,
+                             const struct message_header *header, struct outputs *outputs);
+/* The reply to a WATCH: RESULT with those of `ids` that have ended, as far as they fit, else PENDING. */
+void broker_write_watch_reply(struct broker *broker, uint64_t peer, uint64_t sequence,
+                              const struct task_id *ids, uint32_t count, struct outputs *outputs);
+/* The one reply to a request that cannot be served. `reason` names the field and the way out. */
+void broker_refuse(struct broker *broker, const struct event *event, uint64_t sequence, enum error_code code,
+                   const char *reason, struct outputs *outputs);
+/* Likewise for an unknown or repeated field, named in the reason. */
+void broker_refuse_field(struct broker *broker, const struct event *event, uint64_t sequence,
+                         struct bytes field, struct outputs *outputs);
+/* Above the watermark: new work is refused. */
+bool broker_store_is_full(const struct broker *broker);
+
+/* ---- regions.c ---- */
+void broker_on_child_message(struct broker *broker, const struct event *event,
+                             const struct message_header *header, struct outputs *outputs);
+/* Go on ending the grants of lost regions and dealing with what sweeping ones did not claim. */
+void broker_sweep(struct broker *broker, struct outputs *outputs);
+
+/* ---- route.c ---- */
+/* The region that a task of `class` goes to now, NULL if none has credit. */
+struct child *route_choose(struct broker *broker, uint16_t class);
+/* Tasks of `class` that `region` may still be given. */
+uint32_t route_credit(const struct broker *broker, struct child *region, uint16_t class);
+/* Why no task of `class` can go anywhere now. */
+enum task_reason route_reason(struct broker *broker, uint16_t class);
+/* Why `region` would not be given a task of `class`: "" if it would. Written to `to` (size bytes). */
+void route_explain(struct broker *broker, struct child *region, uint16_t class, char *to, size_t size);
+void broker_dispatch(struct broker *broker, struct outputs *outputs);
+
+/* ---- settle.c ---- */
+/* A region's outcome: recorded, its watchers told. `entry.outcome` is borrowed from the event's frame. */
+void broker_settle(struct broker *broker, uint32_t task, const struct outcome_entry *entry,
+                   struct outputs *outputs);
+/* The broker itself ends a task that no region holds (any more). */
+void broker_end(struct broker *broker, uint32_t task, enum task_end end, const char *reason,
+                struct outputs *outputs);
+/* One result {"id", "state", "dup_possible", "outcome"} of an ended task. */
+void broker_write_result(struct outputs *outputs, struct writer *writer, const struct ended_entry *entry);
+enum { RESULT_HEAD_BYTES = 96 };
+
+#endif

@@ -1,0 +1,401 @@
+/* query.c - questions and their answers: which rows are wanted, who is asked, when the reply is due. See
+ * query.h. What a row says is written in query_rows.c. */
+#include "broker/query.h"
+
+#include <stdlib.h>
+
+#include "broker/broker_state.h"
+#include "broker/query_rows.h"
+#include "engine/rows.h"
+#include "proto/assert.h"
+
+/* ---- slots ---- */
+
+static struct query *open_query(struct broker *broker, const struct event *event, uint64_t sequence,
+                                enum query_kind kind)
+{
+    for (uint32_t slot = 0; slot < QUERIES_MAX; slot++) {
+        struct query *query = &broker->queries.slots[slot];
+        if (query->used)
+            continue;
+        uint32_t generation = query->generation + 1;
+        *query = (struct query){.used = true, .kind = kind, .peer = event->peer, .sequence = sequence};
+        query->generation = generation;
+        query->deadline_ns = event->now_ns + ASK_WAIT_MS * NANOSECONDS_PER_MS;
+        broker->queries.open++;
+        return query;
+    }
+    return NULL;
+}
+
+static void free_bytes(struct bytes *bytes)
+{
+    free((void *)(uintptr_t)bytes->data);
+    *bytes = (struct bytes){NULL, 0};
+}
+
+static struct bytes copy_bytes(struct bytes bytes)
+{
+    uint8_t *copy = bytes.size == 0 ? NULL : malloc(bytes.size);
+    if (copy == NULL)
+        return (struct bytes){NULL, 0};
+    memcpy(copy, bytes.data, bytes.size);
+    return (struct bytes){copy, bytes.size};
+}
+
+static void close_query(struct queries *queries, struct query *query)
+{
+    for (uint32_t i = 0; i < query->count; i++)
+        free_bytes(&query->rows[i].answer);
+    free_bytes(&query->refusal_code);
+    free_bytes(&query->refusal_reason);
+    query->used = false;
+    query->count = 0;
+    queries->open--;
+}
+
+void queries_release(struct queries *queries)
+{
+    for (uint32_t slot = 0; slot < QUERIES_MAX; slot++)
+        if (queries->slots[slot].used)
+            close_query(queries, &queries->slots[slot]);
+}
+
+static uint64_t request_number(const struct broker *broker, const struct query *query)
+{
+    return (uint64_t)(query - broker->queries.slots) << 32 | query->generation;
+}
+
+/* ---- asking ---- */
+
+static struct writer *ask_begin(struct broker *broker, struct query *query, struct child *region,
+                                const char *question, struct outputs *outputs)
+{
+    struct writer *writer = outputs_message(outputs, region->peer, MESSAGE_ASK, &region->link, 0);
+    ask_write_head(writer, request_number(broker, query), question);
+    query->waiting++;
+    return writer;
+}
+
+static bool can_answer(const struct child *region)
+{
+    return region->state == CHILD_LIVE || region->state == CHILD_SWEEPING;
+}
+
+/* Each region that holds some of the rows is asked for those. */
+static void ask_holders(struct broker *broker, struct query *query, struct outputs *outputs)
+{
+    struct children *regions = &broker->tasks.children;
+    for (uint32_t i = 0; i < regions->count; i++) {
+        struct child *region = regions->all[i];
+        uint32_t count = 0;
+        for (uint32_t row = 0; row < query->count; row++)
+            count += query->rows[row].asked == region->number;
+        if (count == 0 || !can_answer(region))
+            continue;
+        struct writer *writer = ask_begin(broker, query, region, "tasks", outputs);
+        write_map(writer, 1);
+        write_str(writer, "ids");
+        write_array(writer, count);
+        for (uint32_t row = 0; row < query->count; row++)
+            if (query->rows[row].asked == region->number)
+                write_bin(writer, (struct bytes){query->rows[row].id.bytes, TASK_ID_BYTES});
+        outputs_message_end(outputs);
+    }
+}
+
+static void add_row(struct broker *broker, struct query *query, const struct task_id *id)
+{
+    uint32_t index = ledger_find(&broker->tasks, id);
+    const struct ended_entry *ended = ledger_find_ended(&broker->tasks, id);
+    if (index == 0 && ended == NULL)
+        return;
+    if (query->count == QUERY_ROWS_MAX) {
+        query->more = true;
+        return;
+    }
+    struct query_row *row = &query->rows[query->count++];
+    *row = (struct query_row){.id = *id};
+    if (index == 0) {
+        row->arrival = ended_arrival(ended);
+        return;
+    }
+    const struct task *task = ledger_task(&broker->tasks, index);
+    const struct child *holder = ledger_holder(&broker->tasks, task);
+    row->arrival = task->arrival;
+    row->asked = holder == NULL ? 0 : holder->number;
+}
+
+/* ---- which tasks ---- */
+
+static void add_open(struct broker *broker, struct query *query, uint32_t limit)
+{
+    struct ledger *tasks = &broker->tasks;
+    for (uint32_t i = 0; i < tasks->children.count; i++)
+        for (uint32_t g = tasks->children.all[i]->first_grant; g != 0;) {
+            const struct grant *grant = slab_at(&tasks->grants, g);
+            for (uint32_t at = grant->first; at != 0 && query->count < limit;
+                 at = ledger_task(tasks, at)->next)
+                add_row(broker, query, &ledger_task(tasks, at)->id);
+            g = query->count < limit ? grant->next : 0;
+        }
+    for (uint32_t class = 1; class <= tasks->classes.count; class ++)
+        for (int priority = 0; priority < PRIORITY_COUNT; priority++)
+            for (uint32_t at = tasks->ready.classes[class].first[priority]; at != 0 && query->count < limit;
+                 at = ledger_task(tasks, at)->next)
+                add_row(broker, query, &ledger_task(tasks, at)->id);
+    for (uint32_t i = 1; i <= tasks->timers.count && query->count < limit; i++) {
+        const struct task *task = ledger_task(tasks, tasks->timers.items[i]);
+        if (task->state == TASK_DELAYED)
+            add_row(broker, query, &task->id);
+    }
+    query->more = query->count == limit;
+}
+
+static void add_recent(struct broker *broker, struct query *query, uint32_t limit)
+{
+    const struct recent *recent = &broker->recent;
+    uint64_t count = recent->next < RECENT_MAX ? recent->next : RECENT_MAX;
+    for (uint64_t i = 1; i <= count && query->count < limit; i++)
+        add_row(broker, query, &recent->ids[(recent->next - i) % RECENT_MAX]);
+    query->more = recent->next > query->count;
+}
+
+/* ---- requests ---- */
+
+struct question {
+    struct bytes what, short_id;
+    bool open;
+    uint32_t limit, count;
+    bool has_ids, has_id;
+    struct task_id ids[QUERY_ROWS_MAX]; /* ids, or the one id in ids[0] */
+};
+
+static bool read_question(struct bytes body, struct question *question, struct bytes *ret_field)
+{
+    struct reader reader;
+    reader_init(&reader, body);
+    *question = (struct question){.limit = 50};
+    *ret_field = bytes_of("body");
+    uint32_t pairs = read_map(&reader, 8);
+    for (uint32_t i = 0; i < pairs && !reader_failed(&reader); i++) {
+        struct bytes key = read_str(&reader, 1, NAME_BYTES_MAX);
+        *ret_field = key;
+        if (bytes_are(key, "what")) {
+            question->what = read_str(&reader, 1, NAME_BYTES_MAX);
+        } else if (bytes_are(key, "open")) {
+            question->open = read_bool(&reader);
+        } else if (bytes_are(key, "limit")) {
+            question->limit = (uint32_t)read_uint(&reader, QUERY_ROWS_MAX);
+        } else if (bytes_are(key, "short")) {
+            question->short_id = read_str(&reader, 4, TASK_ID_HEX);
+        } else if (bytes_are(key, "id") || bytes_are(key, "ids")) {
+            bool one = key.size == 2;
+            question->count = one ? 1 : read_array(&reader, QUERY_ROWS_MAX);
+            question->has_ids = true;
+            for (uint32_t at = 0; at < question->count; at++) {
+                struct bytes id = read_bin(&reader, TASK_ID_BYTES, TASK_ID_BYTES);
+                if (id.size == TASK_ID_BYTES)
+                    memcpy(question->ids[at].bytes, id.data, TASK_ID_BYTES);
+            }
+        } else {
+            return false;
+        }
+    }
+    return !reader_failed(&reader);
+}
+
+/* ROWS, now or when the regions have answered. */
+static void reply_when_ready(struct broker *broker, struct query *query, struct outputs *outputs)
+{
+    if (query->waiting > 0)
+        return;
+    query_reply(broker, query, outputs);
+    close_query(&broker->queries, query);
+}
+
+static void ask_tasks(struct broker *broker, struct query *query, const struct question *question,
+                      struct outputs *outputs)
+{
+    query->by_state = question->open;
+    if (question->has_ids)
+        for (uint32_t i = 0; i < question->count; i++)
+            add_row(broker, query, &question->ids[i]);
+    else if (question->open)
+        add_open(broker, query, question->limit);
+    else
+        add_recent(broker, query, question->limit);
+    ask_holders(broker, query, outputs);
+    reply_when_ready(broker, query, outputs);
+}
+
+static void ask_explain(struct broker *broker, struct query *query, const struct question *question,
+                        struct outputs *outputs)
+{
+    add_row(broker, query, &question->ids[0]);
+    struct child *region =
+        query->count == 0 ? NULL : children_by_number(&broker->tasks.children, query->rows[0].asked);
+    if (region != NULL && can_answer(region)) {
+        struct writer *writer = ask_begin(broker, query, region, "explain", outputs);
+        write_map(writer, 1);
+        write_str(writer, "id");
+        write_bin(writer, (struct bytes){question->ids[0].bytes, TASK_ID_BYTES});
+        outputs_message_end(outputs);
+    }
+    reply_when_ready(broker, query, outputs);
+}
+
+static void ask_workers(struct broker *broker, struct query *query, struct outputs *outputs)
+{
+    struct children *regions = &broker->tasks.children;
+    for (uint32_t i = 0; i < regions->count; i++)
+        if (can_answer(regions->all[i])) {
+            write_map(ask_begin(broker, query, regions->all[i], "workers", outputs), 0);
+            outputs_message_end(outputs);
+        }
+    reply_when_ready(broker, query, outputs);
+}
+
+bool query_drain(struct broker *broker, const struct event *event, uint64_t sequence, struct child *region,
+                 struct bytes node, uint64_t deadline_ms, struct outputs *outputs)
+{
+    struct query *query = open_query(broker, event, sequence, QUERY_DRAIN);
+    if (query == NULL)
+        return false;
+    struct writer *writer = ask_begin(broker, query, region, "drain", outputs);
+    write_map(writer, 2);
+    write_str(writer, "node");
+    write_str_bytes(writer, node);
+    write_str(writer, "deadline_ms");
+    write_uint(writer, deadline_ms);
+    outputs_message_end(outputs);
+    return true;
+}
+
+void broker_on_query(struct broker *broker, const struct event *event, const struct message_header *header,
+                     struct outputs *outputs)
+{
+    struct question question;
+    struct bytes field;
+    if (!read_question(header->body, &question, &field)) {
+        broker_refuse_field(broker, event, header->sequence, field, outputs);
+        return;
+    }
+    if (bytes_are(question.what, "resolve")) {
+        query_reply_resolve(broker, event, header->sequence, question.short_id, outputs);
+        return;
+    }
+    if (bytes_are(question.what, "regions") || bytes_are(question.what, "cluster")) {
+        query_reply_own(broker, event, header->sequence, bytes_are(question.what, "cluster"), outputs);
+        return;
+    }
+    bool tasks = bytes_are(question.what, "tasks"), workers = bytes_are(question.what, "workers");
+    bool explain = bytes_are(question.what, "explain");
+    if (!(tasks || workers || (explain && question.count == 1))) {
+        broker_refuse(broker, event, header->sequence, ERROR_INVALID_FIELD,
+                      explain ? "id: the task to explain"
+                              : "what: tasks, resolve, explain, regions, workers or cluster",
+                      outputs);
+        return;
+    }
+    struct query *query = open_query(broker, event, header->sequence,
+                                     tasks     ? QUERY_TASKS
+                                     : workers ? QUERY_WORKERS
+                                               : QUERY_EXPLAIN);
+    if (query == NULL)
+        broker_refuse(broker, event, header->sequence, ERROR_THROTTLED,
+                      "too many questions at once: ask again", outputs);
+    else if (tasks)
+        ask_tasks(broker, query, &question, outputs);
+    else if (workers)
+        ask_workers(broker, query, outputs);
+    else
+        ask_explain(broker, query, &question, outputs);
+}
+
+/* ---- answers ---- */
+
+/* {"rows": [map, ...]} or {"code", "reason"}: rows of tasks go to their id, others are appended. */
+static void take_rows(struct query *query, struct reader *reader)
+{
+    uint32_t count = read_array(reader, QUERY_ROWS_MAX);
+    for (uint32_t i = 0; i < count; i++) {
+        struct bytes map = read_raw(reader);
+        if (reader_failed(reader))
+            return;
+        struct task_id id;
+        struct query_row *row = NULL;
+        if (query->kind == QUERY_WORKERS) {
+            if (query->count < QUERY_ROWS_MAX) {
+                row = &query->rows[query->count++];
+                *row = (struct query_row){.arrival = query->count};
+            } else {
+                query->more = true;
+            }
+        } else if (row_read_id(map, &id)) {
+            for (uint32_t at = 0; at < query->count && row == NULL; at++)
+                if (task_id_equal(&query->rows[at].id, &id))
+                    row = &query->rows[at];
+        }
+        if (row == NULL)
+            continue;
+        free_bytes(&row->answer);
+        row->answer = copy_bytes(map);
+    }
+}
+
+static void take_answer(struct query *query, struct bytes body)
+{
+    struct reader reader;
+    reader_init(&reader, body);
+    uint32_t pairs = read_map(&reader, 16);
+    for (uint32_t i = 0; i < pairs && !reader_failed(&reader); i++) {
+        struct bytes key = read_str(&reader, 0, NAME_BYTES_MAX);
+        if (bytes_are(key, "rows")) {
+            take_rows(query, &reader);
+        } else if (bytes_are(key, "code")) {
+            free_bytes(&query->refusal_code);
+            query->refusal_code = copy_bytes(read_str(&reader, 1, NAME_BYTES_MAX));
+        } else if (bytes_are(key, "reason")) {
+            free_bytes(&query->refusal_reason);
+            query->refusal_reason = copy_bytes(read_str(&reader, 1, PATH_BYTES_MAX));
+        } else {
+            (void)read_raw(&reader);
+        }
+    }
+}
+
+void query_on_answer(struct broker *broker, struct child *region, struct bytes body, struct outputs *outputs)
+{
+    (void)region;
+    uint64_t request;
+    struct bytes answer;
+    if (!answer_read(body, &request, &answer) || request >> 32 >= QUERIES_MAX)
+        return;
+    struct query *query = &broker->queries.slots[request >> 32];
+    if (!query->used || query->generation != (uint32_t)request || query->waiting == 0)
+        return; /* too late: the client has its reply */
+    take_answer(query, answer);
+    query->waiting--;
+    reply_when_ready(broker, query, outputs);
+}
+
+void queries_on_timeout(struct broker *broker, struct outputs *outputs)
+{
+    for (uint32_t slot = 0; slot < QUERIES_MAX && broker->queries.open > 0; slot++) {
+        struct query *query = &broker->queries.slots[slot];
+        if (!query->used || query->deadline_ns > broker->tasks.now_ns)
+            continue;
+        query_reply(broker, query, outputs);
+        close_query(&broker->queries, query);
+    }
+}
+
+uint64_t queries_deadline_ns(const struct queries *queries)
+{
+    uint64_t deadline_ns = DEADLINE_NEVER;
+    for (uint32_t slot = 0; slot < QUERIES_MAX && queries->open > 0; slot++)
+        if (queries->slots[slot].used && queries->slots[slot].deadline_ns < deadline_ns)
+            deadline_ns = queries->slots[slot].deadline_ns;
+    return deadline_ns;
+}

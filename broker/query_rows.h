@@ -1,0 +1,18 @@
+/* query_rows.h - the replies to QUERY: what each row says. Used by query.c only. */
+#ifndef MERIDIAN_BROKER_QUERY_ROWS_H
+#define MERIDIAN_BROKER_QUERY_ROWS_H
+
+#include "broker/query.h"
+
+/* The one reply to a query whose answers are in, or whose time is over. */
+void query_reply(struct broker *broker, struct query *query, struct outputs *outputs);
+/* Ids whose hex ends in `short_id`; several mean that it is ambiguous. */
+void query_reply_resolve(struct broker *broker, const struct event *event, uint64_t sequence,
+                         struct bytes short_id, struct outputs *outputs);
+/* "regions", or the one row of "cluster". */
+void query_reply_own(struct broker *broker, const struct event *event, uint64_t sequence, bool cluster,
+                     struct outputs *outputs);
+/* The "id" of a row that a region sent. */
+bool row_read_id(struct bytes map, struct task_id *ret_id);
+
+#endif

@@ -1,0 +1,233 @@
+/* regions.c - what regions say, and what becomes of tasks whose region is lost.
+ *
+ * Custody moves only here: TAKEN confirms it, REFUSED and `returned` give it back, an outcome ends it, and
+ * the loss of a region (or its restart without the task) ends the grant. */
+#include "broker/broker_state.h"
+#include "proto/assert.h"
+
+static void on_taken(struct broker *broker, struct child *region, struct reader *reader,
+                     struct outputs *outputs)
+{
+    struct taken_entry entry;
+    (void)region;
+    (void)outputs;
+    if (!taken_entry_read(reader, &entry))
+        return;
+    uint32_t index = ledger_find(&broker->tasks, &entry.id);
+    if (index == 0)
+        return;
+    struct task *task = ledger_task(&broker->tasks, index);
+    if (task_is_granted(task) && fence_names(task->fence, entry.fence))
+        task->flags |= TASK_HELD;
+}
+
+static void on_refused(struct broker *broker, struct child *region, struct reader *reader,
+                       struct outputs *outputs)
+{
+    struct refused_entry entry;
+    if (!refused_entry_read(reader, &entry))
+        return;
+    uint32_t index = ledger_find(&broker->tasks, &entry.id);
+    struct task *task = index == 0 ? NULL : ledger_task(&broker->tasks, index);
+    if (task == NULL || ledger_holder(&broker->tasks, task) != region ||
+        !fence_names(task->fence, entry.fence))
+        return;
+    outputs_trace(outputs, TRACE_TASK_RETURNED, &task->id, region->number, 0);
+    if (task->flags & TASK_CANCELLING) {
+        broker_end(broker, index, TASK_CANCELLED, "cancelled", outputs);
+        return;
+    }
+    /* A moment's pause: whatever made it refuse (a full store) will not have changed at once. */
+    ledger_requeue(&broker->tasks, index, READY_HEAD, broker->options.beat_ms, REASON_BACKOFF, outputs);
+}
+
+/* A region gives a task back unrun: cancelled if that was asked, else placed again. */
+static void on_returned(struct broker *broker, struct child *region, uint32_t index,
+                        const struct outcome_entry *entry, struct outputs *outputs)
+{
+    struct task *task = ledger_task(&broker->tasks, index);
+    outputs_trace(outputs, TRACE_TASK_RETURNED, &task->id, region->number, 0);
+    if (entry->flags & OUTCOME_DUP_POSSIBLE ||
+        (entry->end == TASK_NOT_HELD && !(entry->flags & OUTCOME_DEAD)))
+        task->flags |= TASK_DUP_POSSIBLE;
+    if (task->flags & TASK_CANCELLING)
+        broker_end(broker, index, TASK_CANCELLED, "cancelled", outputs);
+    else
+        ledger_requeue(&broker->tasks, index, READY_HEAD, 0, REASON_NONE, outputs);
+}
+
+/* What an OUTCOME is to this broker: recorded now or before, late, or about nothing it knows. */
+static enum settled_status judge(struct broker *broker, struct child *region,
+                                 const struct outcome_entry *entry, struct outputs *outputs)
+{
+    uint32_t index = ledger_find(&broker->tasks, &entry->id);
+    if (index == 0) {
+        const struct ended_entry *ended = ledger_find_ended(&broker->tasks, &entry->id);
+        if (ended == NULL)
+            return SETTLED_UNKNOWN;
+        bool same = (ended->arrival_and_bits >> 4 & 15) == (entry->fence.custody & 15);
+        return same ? SETTLED_RECORDED : SETTLED_STALE;
+    }
+    struct task *task = ledger_task(&broker->tasks, index);
+    bool named = ledger_holder(&broker->tasks, task) == region && fence_names(task->fence, entry->fence);
+#ifdef BUG_FENCE_UNCHECKED
+    named = task_is_granted(task);
+#endif
+    if (!named)
+        return SETTLED_STALE;
+    if (entry->end == TASK_RETURNED || entry->end == TASK_NOT_HELD)
+        on_returned(broker, region, index, entry, outputs);
+    else
+        broker_settle(broker, index, entry, outputs);
+    return SETTLED_RECORDED;
+}
+
+static void on_outcome(struct broker *broker, struct child *region, struct reader *reader,
+                       struct outputs *outputs)
+{
+    struct outcome_entry entry;
+    if (!outcome_entry_read(reader, &entry))
+        return;
+    enum settled_status status = judge(broker, region, &entry, outputs);
+    if (status == SETTLED_STALE) {
+        bool answer_to_stop = region->strays > 0;
+        region->strays -= answer_to_stop;
+        bool ran = entry.end != TASK_NOT_HELD && entry.end != TASK_RETURNED;
+        region->late += ran;
+        broker->counters.late += ran;
+        outputs_trace(outputs, TRACE_OUTCOME_STALE, &entry.id, region->number, entry.end);
+    } else if (status == SETTLED_UNKNOWN) {
+        region->strays -= region->strays > 0;
+        outputs_trace(outputs, TRACE_OUTCOME_UNKNOWN, &entry.id, region->number, 0);
+    } else {
+        region->done++;
+    }
+    struct settled_entry settled = {.id = entry.id, .fence = entry.fence, .status = status};
+    uint32_t message;
+    settled_entry_write(
+        outputs_entry(outputs, region->peer, MESSAGE_SETTLED, &region->link, ASSIGN_HEAD_BYTES, &message),
+        &settled);
+    outputs_entry_end(outputs);
+    broker->dispatch = true;
+}
+
+/* Which function reads an entry of a message of entries. */
+static const struct {
+    enum message_kind kind;
+    void (*on_entry)(struct broker *, struct child *, struct reader *, struct outputs *);
+    uint32_t entries_max;
+} messages[] = {
+    {MESSAGE_TAKEN, on_taken, FRAME_ENTRIES_MAX},
+    {MESSAGE_REFUSED, on_refused, FRAME_ENTRIES_MAX},
+    {MESSAGE_OUTCOME, on_outcome, OUTCOME_ENTRIES_MAX},
+};
+
+static void on_entries(struct broker *broker, struct child *region, const struct message_header *header,
+                       struct outputs *outputs)
+{
+    for (size_t i = 0; i < sizeof messages / sizeof messages[0]; i++) {
+        if (messages[i].kind != header->kind)
+            continue;
+        struct reader reader;
+        reader_init(&reader, header->body);
+        uint32_t count = read_array(&reader, 16) == 0 ? 0 : read_array(&reader, messages[i].entries_max);
+        for (uint32_t entry = 0; entry < count && !reader_failed(&reader); entry++)
+            messages[i].on_entry(broker, region, &reader, outputs);
+        if (reader_failed(&reader)) {
+            broker->counters.malformed++;
+            child_end_session(&broker->tasks.children, region,
+                              outputs); /* its next session begins from facts */
+        }
+    }
+}
+
+void broker_on_child_message(struct broker *broker, const struct event *event,
+                             const struct message_header *header, struct outputs *outputs)
+{
+    struct child *region;
+    switch (children_on_message(&broker->tasks.children, event, header, outputs, &region)) {
+    case CHILD_NOTHING:
+        return;
+    case CHILD_INVENTORY:
+        if (!ledger_claim(&broker->tasks, region, header->body, outputs)) {
+            broker->counters.malformed++;
+            child_end_session(&broker->tasks.children, region, outputs);
+        }
+        return;
+    case CHILD_SYNCED:
+        broker->more_work = true;
+        return;
+    case CHILD_MESSAGE:
+        if (header->kind == MESSAGE_ANSWER)
+            query_on_answer(broker, region, header->body, outputs);
+        else
+            on_entries(broker, region, header, outputs);
+        return;
+    }
+}
+
+/* The region that held it is lost: what on_partition = rerun means. */
+static void lost(struct broker *broker, struct child *region, uint32_t index, struct outputs *outputs)
+{
+    struct task *task = ledger_task(&broker->tasks, index);
+    region->lost_grants++;
+    task->flags |= TASK_DUP_POSSIBLE; /* it may have started there, and its end is not recorded */
+    task->reruns++;
+    outputs_trace(outputs, TRACE_TASK_LOST, &task->id, region->number, task->reruns);
+    if (task->flags & TASK_CANCELLING) {
+        broker_end(broker, index, TASK_CANCELLED, "cancelled, may still run", outputs);
+    } else if (task->reruns > broker->options.rerun_max) {
+        broker_end(broker, index, TASK_FAILED, "regions_lost", outputs);
+    } else {
+        broker->counters.reruns++;
+        ledger_requeue(&broker->tasks, index, READY_HEAD, 0, REASON_NONE, outputs);
+    }
+}
+
+/* Same boot: it never got the ASSIGN; a higher boot: it never committed it, so it never started it. */
+static void unclaimed(struct broker *broker, struct child *region, uint32_t index, struct outputs *outputs)
+{
+    struct task *task = ledger_task(&broker->tasks, index);
+    if (!region->restarted)
+        ledger_assign_again(&broker->tasks, index, region, outputs);
+    else if (task->flags & TASK_CANCELLING)
+        broker_end(broker, index, TASK_CANCELLED, "cancelled", outputs);
+    else
+        ledger_requeue(&broker->tasks, index, READY_HEAD, 0, REASON_NONE, outputs);
+}
+
+/* Deal with the region's grants that need it, as far as the step has room. True when done. */
+static bool sweep(struct broker *broker, struct child *region, struct outputs *outputs)
+{
+    while (outputs_room(outputs) >= 512) {
+        uint32_t index = ledger_next_unclaimed(&broker->tasks, region);
+        if (index == 0)
+            return true;
+        if (region->lost)
+            lost(broker, region, index, outputs);
+        else
+            unclaimed(broker, region, index, outputs);
+    }
+    return false;
+}
+
+void broker_sweep(struct broker *broker, struct outputs *outputs)
+{
+    struct children *regions = &broker->tasks.children;
+    for (uint32_t i = 0; i < regions->count; i++) {
+        struct child *region = regions->all[i];
+        bool has_work = (region->lost && region->first_grant != 0 && region->granted > 0) ||
+                        region->state == CHILD_SWEEPING;
+        if (!has_work)
+            continue;
+        broker->dispatch = true;
+        if (!sweep(broker, region, outputs)) {
+            broker->more_work = true;
+            return;
+        }
+        if (region->state == CHILD_SWEEPING) {
+            region->state = CHILD_LIVE;
+            region->restarted = false;
+        }
+    }
+}

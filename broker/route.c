@@ -1,0 +1,154 @@
+/* route.c - which region a task goes to: constraints first, then the nearest with credit (geo_nearest).
+ *
+ * Nearest is by measured round trip in rings of RING_US, so that noise does not decide; within a ring the
+ * region with most free credit, then the name. Credit of a class is CREDIT_PER_SLOT times its slots there,
+ * less what the region holds of it; over all classes a region holds at most the window. See reference: each
+ * policy is a scoring function. */
+#include "broker/broker_state.h"
+
+enum { RING_US = 5000, CREDIT_PER_SLOT = 2 };
+
+uint32_t route_credit(const struct broker *broker, struct child *region, uint16_t class)
+{
+    const struct child_class *offer = child_class(&broker->tasks.children, region, class);
+    uint64_t limit = (uint64_t)offer->slots * CREDIT_PER_SLOT;
+    uint64_t held = offer->granted, window = broker->options.window, all = region->granted + region->strays;
+    uint64_t of_class = limit > held ? limit - held : 0;
+    uint64_t of_window = window > all ? window - all : 0;
+    return (uint32_t)(of_class < of_window ? of_class : of_window);
+}
+
+static bool allowed(const struct requirement *requirement, const struct child *region)
+{
+    return requirement->region.size == 0 || bytes_are(requirement->region, region->name);
+}
+
+/* Is `a` the better place? */
+static bool better(const struct child *a, uint32_t credit_a, const struct child *b, uint32_t credit_b)
+{
+    uint32_t ring_a = a->rtt_us / RING_US, ring_b = b->rtt_us / RING_US;
+    if (ring_a != ring_b)
+        return ring_a < ring_b;
+    if (credit_a != credit_b)
+        return credit_a > credit_b;
+    return memcmp(a->name, b->name, sizeof a->name) < 0;
+}
+
+struct child *route_choose(struct broker *broker, uint16_t class)
+{
+    const struct children *regions = &broker->tasks.children;
+    struct requirement requirement;
+    struct child *best = NULL;
+    uint32_t best_credit = 0;
+    classes_requirement(&broker->tasks.classes, class, &requirement);
+    for (uint32_t i = 0; i < regions->count; i++) {
+        struct child *region = regions->all[i];
+        if (!child_may_work(region) || !allowed(&requirement, region))
+            continue;
+        uint32_t credit = route_credit(broker, region, class);
+        if (credit > 0 && (best == NULL || better(region, credit, best, best_credit))) {
+            best = region;
+            best_credit = credit;
+        }
+    }
+    return best;
+}
+
+enum task_reason route_reason(struct broker *broker, uint16_t class)
+{
+    const struct children *regions = &broker->tasks.children;
+    struct requirement requirement;
+    bool reachable = false, capable = false;
+    classes_requirement(&broker->tasks.classes, class, &requirement);
+    for (uint32_t i = 0; i < regions->count; i++) {
+        struct child *region = regions->all[i];
+        if (!allowed(&requirement, region) || !child_may_work(region))
+            continue;
+        reachable = true;
+        capable = capable || child_class(regions, region, class)->slots > 0;
+    }
+    if (!reachable)
+        return REASON_NO_REGION;
+    return capable ? REASON_NO_CREDIT : REASON_NO_CAPABLE_WORKER;
+}
+
+/* Small text building: pure code has no printf. */
+static size_t put_text(char *to, size_t size, size_t at, const char *text)
+{
+    while (*text != '\0' && at + 1 < size)
+        to[at++] = *text++;
+    to[at] = '\0';
+    return at;
+}
+
+static size_t put_name(char *to, size_t size, size_t at, struct bytes name)
+{
+    for (size_t i = 0; i < name.size && at + 1 < size; i++)
+        to[at++] = (char)name.data[i];
+    to[at] = '\0';
+    return at;
+}
+
+static size_t put_number(char *to, size_t size, size_t at, uint64_t number)
+{
+    char digits[21];
+    size_t start = sizeof digits - 1;
+    digits[start] = '\0';
+    do {
+        digits[--start] = (char)('0' + number % 10);
+        number /= 10;
+    } while (number > 0);
+    return put_text(to, size, at, digits + start);
+}
+
+void route_explain(struct broker *broker, struct child *region, uint16_t class, char *to, size_t size)
+{
+    struct requirement requirement;
+    classes_requirement(&broker->tasks.classes, class, &requirement);
+    const struct child_class *offer = child_class(&broker->tasks.children, region, class);
+    size_t at = put_text(to, size, 0, "");
+    if (!allowed(&requirement, region)) {
+        at = put_text(to, size, at, "excluded by --region ");
+        put_name(to, size, at, requirement.region);
+    } else if (!child_may_work(region)) {
+        put_text(to, size, at, child_state_text(region));
+    } else if (offer->slots == 0) {
+        at = put_text(to, size, at, "no worker runs ");
+        at = put_name(to, size, at, requirement.type);
+        for (uint32_t i = 0; i < requirement.capability_count; i++) {
+            at = put_text(to, size, at, i == 0 ? " with " : ", ");
+            at = put_name(to, size, at, requirement.capabilities[i]);
+        }
+    } else if (route_credit(broker, region, class) == 0) {
+        at = put_text(to, size, at, "holds ");
+        at = put_number(to, size, at, offer->granted);
+        at = put_text(to, size, at, " for ");
+        at = put_number(to, size, at, offer->slots);
+        put_text(to, size, at, " slots: no credit");
+    }
+}
+
+void broker_dispatch(struct broker *broker, struct outputs *outputs)
+{
+    struct ledger *tasks = &broker->tasks;
+    uint32_t barren = 0; /* classes in a row that nobody had credit for */
+    while (tasks->ready.count > 0 && barren < tasks->ready.ring_count) {
+        if (outputs_room(outputs) < 512 || outputs_full(outputs)) {
+            broker->more_work = true;
+            return;
+        }
+        uint16_t class = ready_first_class(&tasks->ready);
+        struct child *region = route_choose(broker, class);
+        ready_turn(&tasks->ready);
+        if (region == NULL) {
+            barren++;
+            continue;
+        }
+        barren = 0;
+        uint32_t index = ready_peek(&tasks->ready, class);
+        struct task *task = ledger_task(tasks, index);
+        struct fence fence = {.custody = task->fence.custody + 1};
+        ledger_assign(tasks, index, region, fence, outputs);
+    }
+    broker->dispatch = false;
+}

@@ -1,0 +1,254 @@
+/* watches.c - see watches.h. */
+#include "broker/watches.h"
+
+#include <stdlib.h>
+
+#include "broker/broker_state.h"
+#include "engine/rows.h"
+#include "proto/assert.h"
+
+#define uthash_fatal(message) ASSERT(!message)
+#include <uthash.h>
+
+struct pusher_by_peer {
+    uint64_t peer;
+    uint32_t pusher;
+    UT_hash_handle hh;
+};
+
+static struct watch *node_at(const struct watches *watches, uint32_t index)
+{
+    return slab_at(&watches->nodes, index);
+}
+
+static struct poll *poll_at(const struct watches *watches, uint32_t index)
+{
+    return slab_at(&watches->polls, index);
+}
+
+static struct pusher *pusher_at(const struct watches *watches, uint32_t index)
+{
+    return slab_at(&watches->pushers, index);
+}
+
+static bool poll_before(void *owner, uint32_t a, uint32_t b)
+{
+    const struct poll *first = poll_at(owner, a), *second = poll_at(owner, b);
+    return first->deadline_ns != second->deadline_ns ? first->deadline_ns < second->deadline_ns : a < b;
+}
+
+static void poll_place(void *owner, uint32_t item, uint32_t position)
+{
+    poll_at(owner, item)->timer = position;
+}
+
+void watches_init(struct watches *watches)
+{
+    memset(watches, 0, sizeof *watches);
+    slab_init(&watches->nodes, sizeof(struct watch), WATCHES_MAX);
+    slab_init(&watches->polls, sizeof(struct poll), POLLS_MAX);
+    slab_init(&watches->pushers, sizeof(struct pusher), PUSHERS_MAX);
+    heap_init(&watches->poll_timers, (struct heap_owner){watches, poll_before, poll_place});
+}
+
+void watches_release(struct watches *watches)
+{
+    struct pusher_by_peer *entry, *next;
+    HASH_ITER(hh, watches->by_peer, entry, next)
+    {
+        HASH_DEL(watches->by_peer, entry);
+        free(entry);
+    }
+    heap_release(&watches->poll_timers);
+    slab_release(&watches->pushers);
+    slab_release(&watches->polls);
+    slab_release(&watches->nodes);
+}
+
+/* ---- pushers ---- */
+
+/* The pusher is told nothing more. Its nodes are dropped when their tasks end; the last one frees it. */
+static void pusher_gone(struct watches *watches, struct pusher_by_peer *entry)
+{
+    uint32_t index = entry->pusher;
+    struct pusher *pusher = pusher_at(watches, index);
+    pusher->gone = true;
+    HASH_DEL(watches->by_peer, entry);
+    free(entry);
+    if (pusher->watches == 0)
+        slab_give(&watches->pushers, index);
+}
+
+uint32_t watches_pusher(struct watches *watches, uint64_t peer, uint64_t now_ns)
+{
+    struct pusher_by_peer *entry;
+    HASH_FIND(hh, watches->by_peer, &peer, sizeof peer, entry);
+    if (entry == NULL) {
+        uint32_t index = slab_take(&watches->pushers);
+        entry = index == 0 ? NULL : malloc(sizeof *entry);
+        if (entry == NULL)
+            return 0;
+        *entry = (struct pusher_by_peer){.peer = peer, .pusher = index};
+        HASH_ADD(hh, watches->by_peer, peer, sizeof entry->peer, entry);
+        pusher_at(watches, index)->peer = peer;
+    }
+    pusher_at(watches, entry->pusher)->lapse_ns = now_ns + PUSH_LAPSE_MS * NANOSECONDS_PER_MS;
+    return entry->pusher;
+}
+
+bool watches_push(struct watches *watches, struct task *task, uint32_t pusher)
+{
+    for (uint32_t at = task->watch; at != 0; at = node_at(watches, at)->next_of_task)
+        if (node_at(watches, at)->pusher == pusher)
+            return true;
+    uint32_t index = slab_take(&watches->nodes);
+    if (index == 0)
+        return false;
+    *node_at(watches, index) = (struct watch){.id = task->id, .next_of_task = task->watch, .pusher = pusher};
+    task->watch = index;
+    pusher_at(watches, pusher)->watches++;
+    return true;
+}
+
+/* ---- polls ---- */
+
+uint32_t watches_poll(struct watches *watches, uint64_t peer, uint64_t sequence, uint64_t deadline_ns)
+{
+    uint32_t index = slab_take(&watches->polls);
+    if (index == 0)
+        return 0;
+    *poll_at(watches, index) = (struct poll){.peer = peer, .sequence = sequence, .deadline_ns = deadline_ns};
+    if (!heap_insert(&watches->poll_timers, index)) {
+        slab_give(&watches->polls, index);
+        return 0;
+    }
+    return index;
+}
+
+bool watches_poll_add(struct watches *watches, struct task *task, uint32_t poll_index)
+{
+    uint32_t index = slab_take(&watches->nodes);
+    if (index == 0)
+        return false;
+    struct poll *poll = poll_at(watches, poll_index);
+    *node_at(watches, index) = (struct watch){
+        .id = task->id, .next_of_task = task->watch, .next_of_poll = poll->first, .poll = poll_index};
+    task->watch = index;
+    poll->first = index;
+    poll->count++;
+    return true;
+}
+
+static void push_result(const struct pusher *pusher, const struct ended_entry *entry, struct outputs *outputs)
+{
+    uint32_t message;
+    struct writer *writer = outputs_entry(outputs, pusher->peer, MESSAGE_RESULT, NULL,
+                                          RESULT_HEAD_BYTES + entry->outcome_size, &message);
+    broker_write_result(outputs, writer, entry);
+    outputs_entry_end(outputs);
+}
+
+void watches_on_end(struct watches *watches, struct task *task, const struct ended_entry *entry,
+                    uint64_t now_ns, struct outputs *outputs)
+{
+    uint32_t next;
+    for (uint32_t at = task->watch; at != 0; at = next) {
+        struct watch *node = node_at(watches, at);
+        next = node->next_of_task;
+        node->next_of_task = 0;
+        if (node->poll != 0) {
+            struct poll *poll = poll_at(watches, node->poll);
+            if (!poll->due) {
+                poll->due = true;
+                poll->next_due = watches->first_due;
+                watches->first_due = node->poll;
+            }
+            continue; /* the node is freed with its poll */
+        }
+        struct pusher *pusher = pusher_at(watches, node->pusher);
+        if (!pusher->gone && pusher->lapse_ns > now_ns)
+            push_result(pusher, entry, outputs);
+        if (--pusher->watches == 0 && pusher->gone)
+            slab_give(&watches->pushers, node->pusher);
+        slab_give(&watches->nodes, at);
+    }
+    task->watch = 0;
+}
+
+/* Take a poll's node out of the list of its task, if the task still lives. */
+static void unlink_node(struct broker *broker, uint32_t index)
+{
+    struct watches *watches = &broker->watches;
+    uint32_t task_index = ledger_find(&broker->tasks, &node_at(watches, index)->id);
+    if (task_index == 0)
+        return;
+    uint32_t *link = &ledger_task(&broker->tasks, task_index)->watch;
+    while (*link != 0 && *link != index)
+        link = &node_at(watches, *link)->next_of_task;
+    if (*link == index)
+        *link = node_at(watches, index)->next_of_task;
+}
+
+static void free_poll(struct broker *broker, uint32_t index)
+{
+    struct watches *watches = &broker->watches;
+    struct poll *poll = poll_at(watches, index);
+    uint32_t next;
+    for (uint32_t at = poll->first; at != 0; at = next) {
+        next = node_at(watches, at)->next_of_poll;
+        unlink_node(broker, at);
+        slab_give(&watches->nodes, at);
+    }
+    if (poll->timer != 0)
+        heap_remove(&watches->poll_timers, poll->timer);
+    slab_give(&watches->polls, index);
+}
+
+/* RESULT with what has ended and fits, the rest as pending; or PENDING with state and reason of each. */
+static void answer(struct broker *broker, uint32_t index, struct outputs *outputs)
+{
+    const struct poll *poll = poll_at(&broker->watches, index);
+    struct task_id ids[FRAME_ENTRIES_MAX];
+    uint32_t count = 0;
+    for (uint32_t at = poll->first; at != 0; at = node_at(&broker->watches, at)->next_of_poll)
+        ids[count++] = node_at(&broker->watches, at)->id;
+    broker_write_watch_reply(broker, poll->peer, poll->sequence, ids, count, outputs);
+    free_poll(broker, index);
+}
+
+void watches_answer(struct broker *broker, struct outputs *outputs)
+{
+    struct watches *watches = &broker->watches;
+    while (watches->first_due != 0) {
+        uint32_t index = watches->first_due;
+        watches->first_due = poll_at(watches, index)->next_due;
+        answer(broker, index, outputs);
+    }
+}
+
+bool watches_on_timeout(struct broker *broker, struct outputs *outputs)
+{
+    struct watches *watches = &broker->watches;
+    for (;;) {
+        uint32_t index = heap_top(&watches->poll_timers);
+        if (index == 0 || poll_at(watches, index)->deadline_ns > broker->tasks.now_ns)
+            return false;
+        if (outputs_room(outputs) < FRAME_ENTRIES_MAX)
+            return true;
+        answer(broker, index, outputs);
+    }
+}
+
+void watches_on_peer_gone(struct watches *watches, uint64_t peer)
+{
+    struct pusher_by_peer *entry;
+    HASH_FIND(hh, watches->by_peer, &peer, sizeof peer, entry);
+    if (entry != NULL)
+        pusher_gone(watches, entry);
+}
+
+uint64_t watches_deadline_ns(const struct watches *watches)
+{
+    uint32_t index = heap_top(&watches->poll_timers);
+    return index == 0 ? DEADLINE_NEVER : poll_at(watches, index)->deadline_ns;
+}
