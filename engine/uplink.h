@@ -38,7 +38,8 @@ struct uplink {
     uint32_t epoch_seen;   /* highest epoch in a fence this child holds */
     struct bytes profiles; /* encoded array, owned by the node, stays in place */
     bool profiles_changed;
-    bool draining; /* told to the parent with every beat */
+    bool draining;     /* told to the parent with every beat */
+    uint32_t children; /* likewise: of a region, workers with a session */
     uint32_t reconnect_min_ms, reconnect_max_ms;
     uint32_t tries; /* since the last WELCOME */
     uint32_t parent_epoch, beat_ms, grace_ms;
