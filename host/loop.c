@@ -1,0 +1,453 @@
+/* loop.c - see host.h. One turn of the loop, in order:
+ *   1. wait for sockets, signals, processes, the commit thread, or the node's deadline;
+ *   2. take back the batch that was committed: send its messages, start its processes;
+ *   3. step the node: messages until the sockets are drained or the batch is full, broken links, ended
+ * processes, a signal, then TIMEOUT if its time has come;
+ *   4. hand the gathered batch over, if the commit thread is idle.
+ * HEARTBEATs leave right after their step. */
+#include "host/host.h"
+
+#include <czmq.h>
+#include <errno.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <sys/resource.h>
+#include <sys/signalfd.h>
+#include <unistd.h>
+
+#include "host/batch.h"
+#include "host/clock.h"
+#include "host/commit.h"
+#include "host/log.h"
+#include "host/parent.h"
+#include "host/router.h"
+#include "proto/assert.h"
+
+enum {
+    COMPANY_MS = 5,  /* records that nobody waits for wait so long for others, to save a sync */
+    LINGER_MS = 500, /* at the end, for what was sent last */
+    POLL_MS_MAX = 1000,
+    POLL_ITEMS_OWN = 8,
+    DRAIN_ROUND = 64, /* messages of one socket before the next one's turn */
+};
+
+struct host {
+    const struct host_options *options;
+    struct node node;
+    struct clock clock;
+    struct store *store;
+    struct router clients, children;
+    struct parent parent;
+    struct commit commit;
+    struct batch batches[2];
+    struct batch *gathering;
+    zmq_pollitem_t *poll_items;
+    int poll_capacity;
+    int signals;              /* signalfd */
+    bool signalled, draining; /* a signal came; the node was told */
+    uint32_t restored;
+};
+
+/* ---- stepping ---- */
+
+static void send_frame(struct host *host, uint64_t peer, zmq_msg_t *frame)
+{
+    switch (peer_port(peer)) {
+    case PORT_CLIENT:
+        router_send(&host->clients, peer, frame);
+        return;
+    case PORT_CHILD:
+        router_send(&host->children, peer, frame);
+        return;
+    case PORT_PARENT:
+        parent_send(&host->parent, peer, frame);
+        return;
+    }
+    ASSERT(!"a message to a port that does not exist");
+}
+
+/* Messages of the last step that do not wait, and its traces. */
+static void follow_step(struct host *host)
+{
+    struct batch *batch = host->gathering;
+    const struct outputs *outputs = &batch->outputs;
+    for (; batch->traces_seen < outputs->trace_count; batch->traces_seen++)
+        log_trace(&outputs->traces[batch->traces_seen]);
+    for (; batch->messages_seen < outputs->message_count; batch->messages_seen++) {
+        const struct message *message = &outputs->messages[batch->messages_seen];
+        zmq_msg_t frame;
+        if (!message->immediate)
+            continue;
+        batch_build_immediate(batch, message, &frame);
+        send_frame(host, message->peer, &frame);
+        batch->immediate_count++;
+    }
+}
+
+static void step(struct host *host, struct event *event)
+{
+    struct batch *batch = host->gathering;
+    ASSERT(!batch_full(batch));
+    event->now_ns = clock_now_ns(&host->clock);
+    event->wall_ms = clock_wall_ms();
+    clock_random(&host->clock, event->random);
+    event->store_free_bytes = host->store == NULL ? UINT64_MAX : store_free_bytes(host->store);
+    event->store_max_bytes = host->store == NULL ? UINT64_MAX : host->options->store_max_bytes;
+    if (host->commit.batch != NULL)
+        event->commit_age_ms =
+            (uint32_t)((event->now_ns - host->commit.batch->handed_ns) / NANOSECONDS_PER_MS);
+    outputs_begin_step(&batch->outputs);
+    host->node.step(host->node.self, event, &batch->outputs);
+    if (batch->first_write_ns == 0 && batch->outputs.write_count != 0)
+        batch->first_write_ns = event->now_ns;
+    follow_step(host);
+}
+
+/* Up to DRAIN_ROUND messages of one socket; false once it is drained. */
+static bool step_messages(struct host *host, enum port port)
+{
+    for (int i = 0; i < DRAIN_ROUND; i++) {
+        struct event event = {.kind = EVENT_MESSAGE};
+        bool received = false;
+        if (batch_full(host->gathering))
+            return false;
+        zmq_msg_t *frame = batch_slot(host->gathering);
+        switch (port) {
+        case PORT_CLIENT:
+            received = router_receive(&host->clients, frame, &event.peer);
+            break;
+        case PORT_CHILD:
+            received = router_receive(&host->children, frame, &event.peer);
+            break;
+        case PORT_PARENT:
+            received = parent_receive(&host->parent, frame, &event.peer);
+            break;
+        }
+        if (!received) {
+            zmq_msg_close(frame);
+            return false;
+        }
+        event.frame = (struct bytes){zmq_msg_data(frame), zmq_msg_size(frame)};
+        batch_keep(host->gathering);
+        step(host, &event);
+    }
+    return true;
+}
+
+static bool next_gone(struct host *host, uint64_t *ret_peer)
+{
+    return parent_next_gone(&host->parent, ret_peer) || router_next_gone(&host->children, ret_peer) ||
+           router_next_gone(&host->clients, ret_peer);
+}
+
+static void step_processes(struct host *host)
+{
+    struct host_launcher *launcher = host->options->launcher;
+    struct event event = {0};
+    while (launcher != NULL && !batch_full(host->gathering) && launcher->next_event(launcher->self, &event)) {
+        step(host, &event);
+        event = (struct event){0};
+    }
+}
+
+/* Read also while nothing can be stepped: the way out must not depend on the disk. */
+static void read_signals(struct host *host)
+{
+    struct signalfd_siginfo signal;
+    while (read(host->signals, &signal, sizeof signal) == sizeof signal) {
+        if (host->signalled)
+            host_fatal("ended at once by a second signal; what was acknowledged is on disk");
+        host->signalled = true;
+        log_line(TRACE_INFO, "signal %u: ending; a second one ends at once", signal.ssi_signo);
+    }
+}
+
+static void step_drain(struct host *host)
+{
+    if (!host->signalled || host->draining || batch_full(host->gathering))
+        return;
+    host->draining = true;
+    step(host, &(struct event){.kind = EVENT_DRAIN});
+}
+
+static void step_all(struct host *host)
+{
+    bool more = true;
+    uint64_t peer;
+    while (more) {
+        more = step_messages(host, PORT_PARENT);
+        more |= step_messages(host, PORT_CHILD);
+        more |= step_messages(host, PORT_CLIENT);
+    }
+    while (!batch_full(host->gathering) && next_gone(host, &peer))
+        step(host, &(struct event){.kind = EVENT_LINK_DOWN, .peer = peer});
+    step_processes(host);
+    step_drain(host);
+    if (!batch_full(host->gathering) && host->node.deadline_ns(host->node.self) <= clock_now_ns(&host->clock))
+        step(host, &(struct event){.kind = EVENT_TIMEOUT});
+}
+
+/* ---- batches ---- */
+
+/* The batch is on disk: now its messages may leave and its processes start. */
+static void leave(struct host *host, struct batch *batch)
+{
+    const struct outputs *outputs = &batch->outputs;
+    for (uint32_t i = 0; i < outputs->message_count; i++) {
+        uint32_t index = outputs->order[i];
+        if (!outputs->messages[index].immediate)
+            send_frame(host, outputs->messages[index].peer, &batch->frames[index]);
+    }
+    for (uint32_t i = 0; i < outputs->process_count; i++) {
+        ASSERT(host->options->launcher != NULL);
+        host->options->launcher->perform(host->options->launcher->self, outputs, &outputs->processes[i],
+                                         batch->envelopes[i]);
+    }
+    batch_reset(batch);
+}
+
+/* Is it better to wait for more? Only for records that nobody outside waits for. */
+static bool waits_for_company(struct host *host)
+{
+    const struct batch *batch = host->gathering;
+    return !batch_full(batch) && batch->outputs.message_count == batch->immediate_count &&
+           batch->outputs.process_count == 0 &&
+           clock_now_ns(&host->clock) < batch->first_write_ns + COMPANY_MS * NANOSECONDS_PER_MS;
+}
+
+static void hand_over(struct host *host)
+{
+    struct batch *batch = host->gathering;
+    if (batch_is_idle(batch)) {
+        batch_reset(batch);
+        return;
+    }
+    outputs_close(&batch->outputs);
+    if (!batch_needs_store(batch)) { /* nothing is under way that it would have to wait for */
+        ASSERT(batch_perform(batch, NULL));
+        leave(host, batch);
+        return;
+    }
+    if (host->store == NULL)
+        host_fatal("this node has records to keep and no store; set node.data");
+    batch->handed_ns = clock_now_ns(&host->clock);
+    commit_hand_over(&host->commit, batch);
+    host->gathering = batch == &host->batches[0] ? &host->batches[1] : &host->batches[0];
+}
+
+static void take_back(struct host *host, int wait_ms)
+{
+    struct batch *batch = commit_take_back(&host->commit, wait_ms);
+    if (batch != NULL)
+        leave(host, batch);
+}
+
+/* Everything gathered goes out: before the end, and after the records were restored. */
+static void flush(struct host *host)
+{
+    while (host->commit.batch != NULL)
+        take_back(host, POLL_MS_MAX);
+    hand_over(host);
+    while (host->commit.batch != NULL)
+        take_back(host, POLL_MS_MAX);
+}
+
+/* ---- waiting ---- */
+
+/* Milliseconds until something is due without anybody asking. */
+static long due_ms(struct host *host)
+{
+    uint64_t now_ns = clock_now_ns(&host->clock);
+    uint64_t due_ns = host->node.deadline_ns(host->node.self);
+    const struct batch *batch = host->gathering;
+    if (host->commit.batch == NULL && batch->first_write_ns != 0) {
+        uint64_t company_ns = batch->first_write_ns + COMPANY_MS * NANOSECONDS_PER_MS;
+        due_ns = company_ns < due_ns ? company_ns : due_ns;
+    }
+    if (due_ns <= now_ns)
+        return 0;
+    uint64_t wait_ms = (due_ns - now_ns + NANOSECONDS_PER_MS - 1) / NANOSECONDS_PER_MS;
+    return wait_ms < POLL_MS_MAX ? (long)wait_ms : POLL_MS_MAX;
+}
+
+static int add_socket(struct host *host, int count, void *socket)
+{
+    if (socket == NULL)
+        return count;
+    host->poll_items[count] = (zmq_pollitem_t){.socket = socket, .events = ZMQ_POLLIN};
+    return count + 1;
+}
+
+static void grow_poll_items(struct host *host, int count)
+{
+    host->poll_items = realloc(host->poll_items, (size_t)count * sizeof *host->poll_items);
+    if (host->poll_items == NULL)
+        host_fatal("no memory to wait for %d sockets; free memory and start again", count);
+    host->poll_capacity = count;
+}
+
+static int add_processes(struct host *host, int count)
+{
+    struct host_launcher *launcher = host->options->launcher;
+    if (launcher == NULL)
+        return count;
+    int wanted = launcher->fill_poll(launcher->self, host->poll_items + count, host->poll_capacity - count);
+    while (wanted > host->poll_capacity - count) {
+        grow_poll_items(host, 2 * (count + wanted));
+        wanted = launcher->fill_poll(launcher->self, host->poll_items + count, host->poll_capacity - count);
+    }
+    return count + wanted;
+}
+
+/* With a full batch nothing can be stepped, so only the commit thread and signals are waited for. */
+static void wait_for_work(struct host *host)
+{
+    bool full = batch_full(host->gathering);
+    int count = add_socket(host, 0, host->commit.pipe);
+    host->poll_items[count++] = (zmq_pollitem_t){.fd = host->signals, .events = ZMQ_POLLIN};
+    if (!full) {
+        count = add_socket(host, count, host->clients.socket);
+        count = add_socket(host, count, host->clients.monitor);
+        count = add_socket(host, count, host->children.socket);
+        count = add_socket(host, count, host->children.monitor);
+        count = add_socket(host, count, host->parent.socket);
+        count = add_socket(host, count, host->parent.monitor);
+        ASSERT(count <= POLL_ITEMS_OWN);
+        count = add_processes(host, count);
+    }
+    if (zmq_poll(host->poll_items, count, full ? POLL_MS_MAX : due_ms(host)) < 0 && zmq_errno() != EINTR)
+        host_fatal("cannot wait for sockets: %s", zmq_strerror(zmq_errno()));
+}
+
+static void turn(struct host *host)
+{
+    wait_for_work(host);
+    read_signals(host);
+    take_back(host, 0);
+    if (!batch_full(host->gathering))
+        step_all(host);
+    if (host->commit.batch == NULL && !waits_for_company(host))
+        hand_over(host);
+}
+
+/* ---- start and end ---- */
+
+static void restore_record(void *context, enum table table, uint64_t number, uint32_t part,
+                           struct bytes value)
+{
+    struct host *host = context;
+    struct event event = {.kind = EVENT_RESTORE};
+    event.record.table = table;
+    event.record.number = number;
+    event.record.part = part;
+    event.record.value = value;
+    if (batch_full(host->gathering) && batch_is_idle(host->gathering))
+        batch_reset(host->gathering); /* traces only */
+    step(host, &event);
+    host->restored++;
+}
+
+static void refuse_remote(const char *key, const char *endpoint, bool insecure)
+{
+    if (endpoint != NULL && !insecure && !endpoint_is_local(endpoint))
+        host_fatal(
+            "%s = %s listens beyond this machine, and nothing on the way is encrypted yet; use an address "
+            "of 127.0.0.1, or give --insecure if every host that can reach it is trusted",
+            key, endpoint);
+}
+
+static void set_signals(struct host *host)
+{
+    sigset_t mask;
+    sigemptyset(&mask);
+    sigaddset(&mask, SIGTERM);
+    sigaddset(&mask, SIGINT);
+    sigprocmask(SIG_BLOCK, &mask, NULL);
+    signal(SIGPIPE, SIG_IGN);
+    host->signals = signalfd(-1, &mask, SFD_NONBLOCK | SFD_CLOEXEC);
+    if (host->signals < 0)
+        host_fatal("cannot wait for signals: %s", strerror(errno));
+    /* At the limit of open files libzmq tries to accept for ever. */
+    struct rlimit files;
+    if (getrlimit(RLIMIT_NOFILE, &files) == 0) {
+        files.rlim_cur = files.rlim_max;
+        setrlimit(RLIMIT_NOFILE, &files);
+    }
+}
+
+/* Refuses what can be refused before anything is touched; the store's lock comes before the ports, so that a
+ * second process with the same file is told about the store. */
+static void open_host(struct host *host)
+{
+    const struct host_options *options = host->options;
+    refuse_remote("the client port", options->clients, options->insecure);
+    refuse_remote("the children's port", options->children, options->insecure);
+    set_signals(host);
+    struct store_problem problem;
+    struct store_options store = {options->data, options->role, options->store_max_bytes};
+    if (options->data != NULL && !store_open(&store, &host->store, &problem))
+        host_fatal("%s", problem.text);
+    zsys_handler_set(NULL);
+    void *context = zsys_init();
+    if (context == NULL)
+        host_fatal("cannot start ZeroMQ; raise the limit of open files (ulimit -n)");
+    if (options->clients != NULL)
+        router_open(&host->clients, context, PORT_CLIENT, options->clients);
+    if (options->children != NULL)
+        router_open(&host->children, context, PORT_CHILD, options->children);
+    if (options->parent != NULL)
+        parent_open(&host->parent, context, options->parent);
+    if (!batch_init(&host->batches[0]) || !batch_init(&host->batches[1]))
+        host_fatal("no memory to start; free memory and start again");
+    host->gathering = &host->batches[0];
+    grow_poll_items(host, POLL_ITEMS_OWN);
+}
+
+static void start_node(struct host *host)
+{
+    uint64_t from_ns = clock_now_ns(&host->clock);
+    if (host->store != NULL && !store_restore(host->store, restore_record, host))
+        host_fatal("%s", store_problem(host->store));
+    if (host->store != NULL)
+        commit_open(&host->commit, host->store);
+    step(host, &(struct event){.kind = EVENT_START});
+    log_line(TRACE_INFO, "%s up: clients %s, children %s, parent %s; %u records restored in %u ms",
+             host->options->role, host->options->clients != NULL ? host->options->clients : "-",
+             host->options->children != NULL ? host->options->children : "-",
+             host->options->parent != NULL ? host->options->parent : "-", host->restored,
+             (unsigned)((clock_now_ns(&host->clock) - from_ns) / NANOSECONDS_PER_MS));
+}
+
+static void close_host(struct host *host)
+{
+    if (host->store != NULL)
+        commit_close(&host->commit);
+    parent_close(&host->parent, LINGER_MS);
+    router_close(&host->children, LINGER_MS);
+    router_close(&host->clients, LINGER_MS);
+    zsys_shutdown();
+    store_close(host->store);
+    batch_release(&host->batches[0]);
+    batch_release(&host->batches[1]);
+    free(host->poll_items);
+    close(host->signals);
+}
+
+int host_run(const struct host_options *options, struct node node, bool (*done)(const void *self))
+{
+    struct host *host = calloc(1, sizeof *host);
+    log_open(options->node, options->log_level);
+    if (host == NULL)
+        host_fatal("no memory to start; free memory and start again");
+    host->options = options;
+    host->node = node;
+    open_host(host);
+    start_node(host);
+    while (!done(node.self))
+        turn(host);
+    flush(host);
+    log_line(TRACE_INFO, "%s ended", options->role);
+    close_host(host);
+    free(host);
+    return 0;
+}
