@@ -18,7 +18,7 @@ static void on_taken(struct broker *broker, struct child *region, struct reader 
         return;
     struct task *task = ledger_task(&broker->tasks, index);
     if (task_is_granted(task) && fence_names(task->fence, entry.fence))
-        task->flags |= TASK_HELD;
+        task->reason = REASON_NONE; /* no longer only sent */
 }
 
 static void on_refused(struct broker *broker, struct child *region, struct reader *reader,
@@ -175,7 +175,7 @@ static void lost(struct broker *broker, struct child *region, uint32_t index, st
     task->reruns++;
     outputs_trace(outputs, TRACE_TASK_LOST, &task->id, region->number, task->reruns);
     if (task->flags & TASK_CANCELLING) {
-        broker_end(broker, index, TASK_CANCELLED, "cancelled, may still run", outputs);
+        broker_end(broker, index, TASK_CANCELLED, "may_still_run", outputs);
     } else if (task->reruns > broker->options.rerun_max) {
         broker_end(broker, index, TASK_FAILED, "regions_lost", outputs);
     } else {

@@ -183,7 +183,7 @@ static void fill(struct ledger *ledger, struct task *task, const struct acceptan
     task->timeout_ms = (uint32_t)fields->timeout_ms;
     task->deadline_ms = (uint32_t)fields->deadline_ms;
     task->retries = (uint16_t)fields->retries;
-    task->priority = (uint8_t)fields->priority;
+    task->priority = fields->priority & 15;
     task->flags = acceptance->flags;
     task->reruns = acceptance->reruns;
 }
@@ -247,7 +247,7 @@ static void send_assign(struct ledger *ledger, struct task *task, struct child *
     outputs_message_record(outputs, TABLE_ENVELOPES, task->arrival, 0, task->envelope_size);
     outputs_entry_end(outputs);
     task->stamp = child->stamp;
-    task->flags &= (uint8_t) ~(TASK_STOPPED | TASK_HELD);
+    task->flags &= (uint8_t)~TASK_STOPPED;
 }
 
 void ledger_assign(struct ledger *ledger, uint32_t index, struct child *child, struct fence fence,
@@ -308,7 +308,7 @@ void ledger_requeue(struct ledger *ledger, uint32_t index, enum ready_end end, u
     struct task *task = ledger_task(ledger, index);
     ASSERT(task_is_granted(task));
     grant_remove(ledger, index, outputs);
-    task->flags &= (uint8_t) ~(TASK_STOPPED | TASK_HELD | TASK_TIMED_OUT | TASK_EXPIRING | TASK_FORGET);
+    task->flags &= (uint8_t) ~(TASK_STOPPED | TASK_TIMED_OUT | TASK_EXPIRING);
     task->reason = (uint8_t)reason;
     if (delay_ms > 0) {
         ledger_move(ledger, task, TASK_DELAYED);
@@ -338,7 +338,7 @@ void ledger_keep_ended(struct ledger *ledger, uint32_t index, enum task_end end,
     struct task *task = ledger_task(ledger, index);
     detach(ledger, index, outputs);
     ledger_move(ledger, task, TASK_ENDED);
-    task->end = (uint8_t)end;
+    task->end = end & 15;
     task->outcome_size = outcome_size;
     outputs_erase(outputs, TABLE_ENVELOPES, task->arrival);
     ledger_put_state(ledger, index, outputs);

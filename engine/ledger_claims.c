@@ -31,10 +31,11 @@ static void claim_row(struct ledger *ledger, struct child *child, const struct i
         return;
     }
     task->stamp = child->stamp;
-    task->flags = (uint8_t)((task->flags | TASK_HELD) & ~TASK_STOPPED);
+    task->flags &= (uint8_t)~TASK_STOPPED;
+    task->reason = REASON_NONE;
     if (row->status == HELD_RUNNING)
         ledger_mark_running(ledger, index, row->running_ms);
-    if (task->flags & (TASK_CANCELLING | TASK_TIMED_OUT | TASK_EXPIRING | TASK_FORGET))
+    if (task->flags & (TASK_CANCELLING | TASK_TIMED_OUT | TASK_EXPIRING))
         ledger_stop(ledger, index, STOP_CANCEL, outputs); /* unanswered in the session before */
 }
 

@@ -45,8 +45,8 @@ const char *task_reason_text(enum task_reason reason)
 }
 
 /* [id, hash, class, priority, state, flags, retries, errors, losses, reruns, timeout, deadline, age, wall,
- * due age, fence, envelope size, history size, outcome size, end, first grant] */
-enum { RECORD_FIELDS = 21 };
+ * due age, fence, envelope size, history size, outcome size, end, first grant, history count] */
+enum { RECORD_FIELDS = 22 };
 
 void task_record_write(struct writer *writer, const struct task *task, uint64_t now_ns, uint64_t wall_ms)
 {
@@ -76,6 +76,7 @@ void task_record_write(struct writer *writer, const struct task *task, uint64_t 
     write_uint(writer, ended ? task->outcome_size : 0);
     write_uint(writer, task->end);
     write_uint(writer, task->first_grant_ms);
+    write_uint(writer, task->history_count);
 }
 
 bool task_record_read(struct bytes record, struct task *ret_task, uint64_t now_ns, uint64_t wall_ms)
@@ -89,7 +90,7 @@ bool task_record_read(struct bytes record, struct task *ret_task, uint64_t now_n
         memcpy(ret_task->id.bytes, id.data, TASK_ID_BYTES);
     ret_task->body_hash = read_uint(&reader, UINT64_MAX);
     ret_task->class = (uint16_t)read_uint(&reader, UINT16_MAX);
-    ret_task->priority = (uint8_t)read_uint(&reader, PRIORITY_COUNT - 1);
+    ret_task->priority = 15 & read_uint(&reader, PRIORITY_COUNT - 1);
     ret_task->state = (uint8_t)read_uint(&reader, TASK_STATE_COUNT - 1);
     ret_task->flags = (uint8_t)read_uint(&reader, UINT8_MAX);
     ret_task->retries = (uint16_t)read_uint(&reader, UINT16_MAX);
@@ -107,8 +108,9 @@ bool task_record_read(struct bytes record, struct task *ret_task, uint64_t now_n
     ret_task->envelope_size = (uint32_t)read_uint(&reader, UINT32_MAX);
     ret_task->history_size = (uint16_t)read_uint(&reader, UINT16_MAX);
     uint32_t outcome_size = (uint32_t)read_uint(&reader, UINT32_MAX);
-    ret_task->end = (uint8_t)read_uint(&reader, TASK_END_COUNT - 1);
+    ret_task->end = 15 & read_uint(&reader, TASK_END_COUNT - 1);
     ret_task->first_grant_ms = (uint32_t)read_uint(&reader, UINT32_MAX);
+    ret_task->history_count = (uint8_t)read_uint(&reader, UINT8_MAX);
     read_skip(&reader, fields, RECORD_FIELDS);
     if (reader_failed(&reader) || fields < RECORD_FIELDS)
         return false;

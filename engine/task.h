@@ -48,9 +48,6 @@ enum task_flag {
     TASK_TIMED_OUT = 4,    /* STOP was sent because the attempt ran too long */
     TASK_EXPIRING = 8,     /* STOP was sent because the deadline passed */
     TASK_STOPPED = 16,     /* STOP was sent in the present session with the child */
-    TASK_FORGET = 32,      /* region: the broker gave it to somebody else; drop it when its attempt ends */
-    TASK_RECALLED = 64,    /* region: to be returned when its attempt ends or at once */
-    TASK_HELD = 128,       /* broker: the region said TAKEN */
 };
 enum { TASK_DURABLE_FLAGS = TASK_DUP_POSSIBLE | TASK_CANCELLING };
 
@@ -80,12 +77,13 @@ struct task {
     uint16_t history_size; /* bytes in ATTEMPTS */
     uint8_t state;
     uint8_t reason;
-    uint8_t priority;
+    uint8_t priority : 4;
+    uint8_t end : 4; /* region, ENDED: enum task_end */
     uint8_t flags;
     uint8_t losses;
-    uint8_t reruns; /* broker: custody placed again after a loss; region: attempts counted elsewhere */
-    uint8_t stamp;  /* session of the child that claimed or was sent the grant */
-    uint8_t end;    /* region, ENDED: enum task_end */
+    uint8_t reruns;        /* broker: custody placed again after a loss; region: attempts counted elsewhere */
+    uint8_t stamp;         /* session of the child that claimed or was sent the grant */
+    uint8_t history_count; /* entries in ATTEMPTS */
 };
 
 _Static_assert(sizeof(struct task) <= 112, "a queued task is promised to be small");
