@@ -21,7 +21,7 @@ ID_FENCE = ["id", "fence"]
 FIELDS = {
     "HELLO": ["name", "instance", "boot", "version_min", "version_max", "role", "profiles", "epoch_seen"],
     "WELCOME": ["version", "epoch", "beat_ms", "grace_ms", "wall_ms"],
-    "HEARTBEAT": ["clock_us", "echo_us", "echo_held_us", "commit_age_ms", "profiles", "flags"],
+    "HEARTBEAT": ["clock_us", "echo_us", "echo_held_us", "commit_age_ms", "profiles", "flags", "children"],
     "INVENTORY": [ID_FENCE + ["status", "running_ms"]],
     "ASSIGN": [ID_FENCE + ["age_ms", "flags", "attempt", "attempts_max", "envelope"]],
     "TAKEN": [ID_FENCE + ["started", "running_ms"]],

@@ -83,14 +83,14 @@ static void write_end(struct writer *writer)
 
 static void write_heartbeat(struct writer *writer)
 {
-    static const struct heartbeat heartbeat = {86400000000, 3600000000, 250000, 3, {NULL, 0}, 0};
+    static const struct heartbeat heartbeat = {86400000000, 3600000000, 250000, 3, {NULL, 0}, 0, 2};
     message_write_header(writer, MESSAGE_HEARTBEAT, 0);
     heartbeat_write(writer, &heartbeat);
 }
 
 static void write_heartbeat_profiles(struct writer *writer)
 {
-    const struct heartbeat heartbeat = {86401000000, 0, 0, 0, profiles(), HEARTBEAT_DRAINING};
+    const struct heartbeat heartbeat = {86401000000, 0, 0, 0, profiles(), HEARTBEAT_DRAINING, 0};
     message_write_header(writer, MESSAGE_HEARTBEAT, 0);
     heartbeat_write(writer, &heartbeat);
 }
