@@ -17,6 +17,7 @@ enum { BROKER = 1, REGION = 2, WORKER = 4, ANY = BROKER | REGION | WORKER };
 
 enum value_type { DURATION, SIZE, COUNT, NAME, TEXT, ENDPOINT, CHOICE, NAMES, COMMAND, BUILTIN };
 
+#define TYPE_SECTION "type "
 #define HOUR_MS 3600000ull
 #define DAY_MS (24 * HOUR_MS)
 #define MIB (1ull << 20)
@@ -74,8 +75,8 @@ static const struct key {
     {"worker", "reconnect_min", WORKER, DURATION, AT(worker.reconnect_min_ms), 1, 60000, NULL},
     {"worker", "reconnect_max", WORKER, DURATION, AT(worker.reconnect_max_ms), 1, 60000, NULL},
 
-    {"type ", "command", WORKER, COMMAND, 0, 0, 0, 0, NULL},
-    {"type ", "builtin", WORKER, BUILTIN, 0, 0, 0, 0, "noop"},
+    {TYPE_SECTION, "command", WORKER, COMMAND, 0, 0, 0, 0, NULL},
+    {TYPE_SECTION, "builtin", WORKER, BUILTIN, 0, 0, 0, 0, "noop"},
 };
 
 enum { KEY_COUNT = sizeof keys / sizeof *keys, LINE_BYTES_MAX = 200 /* inih's own */ };
@@ -251,7 +252,7 @@ static bool set_names(struct load *load, const struct key *key, const char *valu
 static bool find_handler(struct load *load, uint32_t *ret_handler)
 {
     struct worker_options *worker = &load->config->worker;
-    const char *name = load->section + strlen("type ");
+    const char *name = load->section + strlen(TYPE_SECTION);
     name += strspn(name, " ");
     for (uint32_t i = 0; i < worker->handler_count; i++) {
         *ret_handler = i;
@@ -401,7 +402,9 @@ static bool read_section(struct load *load, const char *line)
     if (end == NULL)
         return fail(load, "a section without ']'");
     snprintf(load->section, sizeof load->section, "%.*s", (int)(end - line - 1), line + 1);
-    return check_section(load);
+    uint32_t handler;
+    return check_section(load) &&
+           (strncmp(load->section, TYPE_SECTION, strlen(TYPE_SECTION)) != 0 || find_handler(load, &handler));
 }
 
 /* Gives inih the next line, and keeps what inih does not tell: its number, its section in full. inih splits
