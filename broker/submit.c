@@ -6,6 +6,7 @@
 #include "broker/broker_state.h"
 
 enum { RETRY_AFTER_MS = 1000, FULL_MARGIN_MIN = 64 * 1024 };
+#define OLDEST_ID_MS 1577836800000ull /* 2020: before UUIDv7 */
 
 /* The parsed body; the tasks' bytes point into the frame. */
 struct submit {
@@ -150,8 +151,9 @@ static bool is_known(struct broker *broker, struct verdict *verdict, uint64_t bo
 
 static bool is_too_old(const struct broker *broker, const struct task_id *id)
 {
+    /* An id of random bytes can look like a UUIDv7 of any year; only a time in which one was drawn counts. */
     uint64_t made_ms = task_id_time_ms(id), now_ms = broker->tasks.wall_ms;
-    if (made_ms == 0)
+    if (made_ms < OLDEST_ID_MS)
         return false;
     return made_ms + broker->ended.dedupe_ttl_ms < now_ms || made_ms < broker->ended.horizon_ms;
 }
