@@ -6,7 +6,8 @@ from collections import defaultdict
 from pathlib import Path
 from typing import Any, Mapping
 
-import meridian
+from cluster import meridian
+
 
 # One write of less than PIPE_BUF to a file opened for appending is not torn.
 START = 'echo "$MERIDIAN_TASK $MERIDIAN_FENCE" >> "$0"; '

@@ -5,10 +5,9 @@ import struct
 import time
 import unittest
 
-import meridian
 import msgpack
 import zmq
-from cluster import Cluster, loopback, wait_until
+from cluster import Cluster, loopback, meridian, wait_until
 
 SEED = 20261121
 FRAMES = 4000

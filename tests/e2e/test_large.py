@@ -3,10 +3,9 @@ import os
 import time
 import unittest
 
-import meridian
 import msgpack
 import zmq
-from cluster import Cluster, loopback, wait_until
+from cluster import Cluster, loopback, meridian, wait_until
 
 HELD = 6000
 BEAT_S = 0.1

@@ -1,8 +1,7 @@
 """What is on disk: a full store, and the restart of every node with tasks in every state."""
 import unittest
 
-import meridian
-from cluster import Cluster, wait_until
+from cluster import Cluster, meridian, wait_until
 from effects import Effects
 
 PAYLOAD = bytes(64 * 1024)

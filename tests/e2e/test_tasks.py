@@ -4,8 +4,7 @@ import os
 import time
 import unittest
 
-import meridian
-from cluster import Cluster, wait_until
+from cluster import Cluster, meridian, wait_until
 
 
 class Tasks(unittest.TestCase):

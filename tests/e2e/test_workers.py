@@ -7,14 +7,12 @@ import threading
 import unittest
 from pathlib import Path
 
-import meridian
-from cluster import ROOT, Cluster, die_with_parent, loopback, wait_until
+from cluster import ROOT, Cluster, die_with_parent, loopback, meridian, wait_until
 from effects import Effects
 
 PYTHON_WORKER = """
 import sys, time
 sys.path.insert(0, sys.argv[1])
-import meridian
 
 def reverse(payload, task):
     return payload[::-1]
