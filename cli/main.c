@@ -1,0 +1,145 @@
+/* main.c - meridian: one program for every role. A noun, then a verb; the table below is the whole of it. */
+#include <stdio.h>
+#include <string.h>
+
+#include "cli/commands.h"
+#include "cli/dev.h"
+#include "cli/run.h"
+#include "proto/limits.h"
+#include "store/record.h"
+
+enum { OVERRIDES_MAX = 64 };
+
+/* ---- broker|region|worker run, config check, version ---- */
+
+static const struct argp_option run_options[] = {
+    {"config", 'c', "FILE", 0, "Configuration of the node (see conf/)", 0},
+    {"set", 'S', "SECTION.KEY=VALUE", 0, "Override one key of it; may be repeated", 0},
+    {0},
+};
+
+struct run_input {
+    const char *config;
+    char *overrides[OVERRIDES_MAX];
+    int override_count;
+};
+
+static error_t parse_run(int key, char *text, struct argp_state *state)
+{
+    struct run_input *input = state->input;
+    switch (key) {
+    case 'c':
+        input->config = text;
+        return 0;
+    case 'S':
+        if (input->override_count == OVERRIDES_MAX)
+            usage_error("--set: at most %d times", OVERRIDES_MAX);
+        input->overrides[input->override_count++] = text;
+        return 0;
+    case ARGP_KEY_ARG:
+        usage_error("%s: run takes no further words", text);
+    default:
+        return ARGP_ERR_UNKNOWN;
+    }
+}
+
+static int run_node(const char *role, int argc, char **argv)
+{
+    static const struct argp argp = {
+        .options = run_options,
+        .parser = parse_run,
+        .doc = "Run one node until SIGTERM.\vExample: meridian region run -c eu.ini --set region.worker_grace=3s",
+    };
+    struct run_input input = {0};
+    char program[64];
+    snprintf(program, sizeof program, "meridian %s run", role);
+    options_parse(&argp, program, argc, argv, &input);
+    if (input.config == NULL)
+        usage_error("no configuration: give one with -c FILE (samples are in conf/)");
+    return cli_run(role, input.config, input.override_count, input.overrides);
+}
+
+static int cli_broker(int argc, char **argv)
+{
+    if (argc >= 2 && strcmp(argv[1], "run") == 0)
+        return run_node("broker", argc - 1, argv + 1);
+    fprintf(stderr, "meridian: broker: expected `meridian broker run -c FILE'\n");
+    return EXIT_USAGE;
+}
+
+static int region_noun(int argc, char **argv)
+{
+    return argc >= 2 && strcmp(argv[1], "run") == 0 ? run_node("region", argc - 1, argv + 1) : cli_region(argc, argv);
+}
+
+static int worker_noun(int argc, char **argv)
+{
+    return argc >= 2 && strcmp(argv[1], "run") == 0 ? run_node("worker", argc - 1, argv + 1) : cli_worker(argc, argv);
+}
+
+static int cli_config(int argc, char **argv)
+{
+    if (argc == 3 && strcmp(argv[1], "check") == 0)
+        return cli_config_check(argv[2]);
+    fprintf(stderr, "meridian: config: expected `meridian config check FILE'\n");
+    return EXIT_USAGE;
+}
+
+static int cli_version(int argc, char **argv)
+{
+    (void)argc, (void)argv;
+    printf("meridian %s, protocol %d, store format %d\n", MERIDIAN_VERSION, PROTOCOL_VERSION_MAX, STORE_FORMAT_VERSION);
+    return EXIT_OK;
+}
+
+/* ---- the table ---- */
+
+static int cli_help(int argc, char **argv);
+
+static const struct {
+    const char *name;
+    int (*run)(int argc, char **argv);
+    const char *help, *example;
+} nouns[] = {
+    {"dev", cli_dev, "a whole cluster on this machine; dev kill|start NODE", "meridian dev"},
+    {"submit", cli_submit, "hand in tasks", "meridian submit --wait -- echo hello"},
+    {"task", cli_task, "list, show, explain, result, cancel", "meridian task explain last"},
+    {"region", region_noun, "list, run", "meridian region list"},
+    {"worker", worker_noun, "list, drain, run", "meridian worker drain us/w2 --deadline 30s"},
+    {"broker", cli_broker, "run", "meridian broker run -c broker.ini"},
+    {"bench", cli_bench, "measure a running cluster", "meridian bench --batch 128 --tasks 100000"},
+    {"config", cli_config, "check a node's configuration", "meridian config check eu.ini"},
+    {"version", cli_version, "versions of program, protocol and store", "meridian version"},
+    {"help", cli_help, "this page", "meridian submit --help"},
+};
+
+enum { NOUN_COUNT = sizeof nouns / sizeof nouns[0] };
+
+static int cli_help(int argc, char **argv)
+{
+    (void)argc, (void)argv;
+    printf("Usage: meridian NOUN [VERB] [OPTION...]\n"
+           "Runs tasks across datacenters and loses nothing it acknowledged.\n\n");
+    for (int i = 0; i < NOUN_COUNT; i++)
+        printf("  %-8s %-54s %s\n", nouns[i].name, nouns[i].help, nouns[i].example);
+    printf("\n`meridian NOUN --help' says more. Exit codes: 0 ok, 1 a task failed, 2 usage, 3 timeout,\n"
+           "4 not found, 5 unavailable. Each option can be set in the environment: --server as MERIDIAN_SERVER.\n");
+    return EXIT_OK;
+}
+
+int main(int argc, char **argv)
+{
+    if (argc < 2) {
+        cli_help(argc, argv);
+        return EXIT_USAGE;
+    }
+    if (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0)
+        return cli_help(argc, argv);
+    if (strcmp(argv[1], "--version") == 0)
+        return cli_version(argc, argv);
+    for (int i = 0; i < NOUN_COUNT; i++)
+        if (strcmp(argv[1], nouns[i].name) == 0)
+            return nouns[i].run(argc - 1, argv + 1);
+    fprintf(stderr, "meridian: %s: no such noun. Try `meridian help'.\n", argv[1]);
+    return EXIT_USAGE;
+}

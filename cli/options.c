@@ -1,0 +1,120 @@
+/* options.c - what the verbs' option parsing shares. See commands.h. */
+#include <ctype.h>
+#include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "cli/commands.h"
+#include "host/units.h"
+
+enum { WORDS_MAX = 65536, NAME_MAX_BYTES = 64 };
+
+static const struct argp_option common_options[] = {
+    {"server", 's', "ENDPOINT", 0, "Cluster to ask (default: $MERIDIAN_SERVER, .meridian-dev here or above, tcp://127.0.0.1:7700)", 90},
+    {"output", 'o', "FORMAT", 0, "table, json, jsonl or id (default: table)", 90},
+    {0},
+};
+
+static error_t parse_common(int key, char *text, struct argp_state *state)
+{
+    static const char *const modes[] = {"table", "json", "jsonl", "id"};
+    struct common_options *options = state->input;
+    if (key == 's') {
+        options->server = text;
+        return 0;
+    }
+    if (key != 'o')
+        return ARGP_ERR_UNKNOWN;
+    for (int mode = 0; mode < 4; mode++)
+        if (strcmp(text, modes[mode]) == 0) {
+            options->output = (enum output_mode)mode;
+            return 0;
+        }
+    usage_error("-o %s: table, json, jsonl or id", text);
+}
+
+const struct argp common_argp = {.options = common_options, .parser = parse_common};
+
+/* MERIDIAN_PAYLOAD_BYTES for --payload-bytes. */
+static const char *from_environment(const char *option)
+{
+    char name[NAME_MAX_BYTES] = "MERIDIAN_";
+    size_t at = strlen(name);
+    for (; *option != '\0' && at + 1 < sizeof name; option++)
+        name[at++] = *option == '-' ? '_' : (char)toupper((unsigned char)*option);
+    name[at] = '\0';
+    return getenv(name);
+}
+
+static int add_from_environment(const struct argp *argp, char **words, int count)
+{
+    for (const struct argp_option *option = argp->options; option != NULL && (option->name || option->key || option->doc);
+         option++) {
+        const char *value = option->name == NULL ? NULL : from_environment(option->name);
+        if (value == NULL || value[0] == '\0')
+            continue;
+        char *word;
+        int size = option->arg != NULL ? asprintf(&word, "--%s=%s", option->name, value)
+                                       : asprintf(&word, "--%s", option->name);
+        if (size >= 0)
+            words[count++] = word;
+    }
+    for (const struct argp_child *child = argp->children; child != NULL && child->argp != NULL; child++)
+        count = add_from_environment(child->argp, words, count);
+    return count;
+}
+
+int options_parse(const struct argp *argp, const char *program, int argc, char **argv, void *input)
+{
+    static char *words[WORDS_MAX];
+    int count = 0, first;
+    words[count++] = (char *)(uintptr_t)program;
+    count = add_from_environment(argp, words, count);
+    int added = count - 1;
+    for (int i = 1; i < argc && count + 1 < WORDS_MAX; i++)
+        words[count++] = argv[i];
+    words[count] = NULL;
+    argp_err_exit_status = EXIT_USAGE;
+    program_invocation_name = words[0];
+    argp_parse(argp, count, words, ARGP_IN_ORDER, &first, input);
+    return first - added;
+}
+
+void usage_error(const char *format, ...)
+{
+    va_list arguments;
+    va_start(arguments, format);
+    fprintf(stderr, "%s: ", program_invocation_name);
+    vfprintf(stderr, format, arguments);
+    fprintf(stderr, "\nTry `%s --help'.\n", program_invocation_name);
+    va_end(arguments);
+    exit(EXIT_USAGE);
+}
+
+uint64_t option_duration_ms(const char *option, const char *text)
+{
+    uint64_t value;
+    if (!duration_parse(text, &value))
+        usage_error("--%s %s: a duration, as 250ms, 90s, 10m, 24h or 2d", option, text);
+    return value;
+}
+
+uint64_t option_size_bytes(const char *option, const char *text)
+{
+    uint64_t value;
+    if (!size_parse(text, &value))
+        usage_error("--%s %s: a size, as 512, 64KiB or 1MiB", option, text);
+    return value;
+}
+
+uint64_t option_number(const char *option, const char *text, uint64_t min, uint64_t max)
+{
+    char *end;
+    errno = 0;
+    unsigned long long value = strtoull(text, &end, 10);
+    if (errno != 0 || end == text || *end != '\0' || text[0] == '-' || value < min || value > max)
+        usage_error("--%s %s: a number from %llu to %llu", option, text, (unsigned long long)min, (unsigned long long)max);
+    return value;
+}

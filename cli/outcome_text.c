@@ -1,0 +1,75 @@
+/* outcome_text.c - see outcome_text.h. */
+#include "cli/outcome_text.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "cli/selector.h"
+
+enum { CAUSE_BYTES = 256 };
+
+/* "exit status 3", "signal 9 (Killed)", "ran longer than its timeout" */
+static void describe(const struct outcome *outcome, char to[CAUSE_BYTES])
+{
+    static const struct {
+        const char *reason, *text;
+    } known[] = {
+        {"timeout", "ran longer than its timeout"},
+        {"workers_lost", "its workers were lost again and again"},
+        {"regions_lost", "its regions were lost again and again"},
+        {"deadline", "its deadline passed"},
+        {"may_still_run", "cancelled, but whoever held it was lost: it may still run"},
+    };
+    if (bytes_are(outcome->reason, "exit_status") && outcome->exited) {
+        snprintf(to, CAUSE_BYTES, "exit status %lld", (long long)outcome->exit_status);
+        return;
+    }
+    if (bytes_are(outcome->reason, "signal") && outcome->signalled) {
+        snprintf(to, CAUSE_BYTES, "signal %llu (%s)", (unsigned long long)outcome->signal,
+                 strsignal((int)outcome->signal));
+        return;
+    }
+    for (size_t i = 0; i < sizeof known / sizeof known[0]; i++)
+        if (bytes_are(outcome->reason, known[i].reason)) {
+            snprintf(to, CAUSE_BYTES, "%s", known[i].text);
+            return;
+        }
+    struct bytes text = outcome->message.size > 0 ? outcome->message : outcome->reason;
+    snprintf(to, CAUSE_BYTES, "%.*s", (int)text.size, (const char *)text.data);
+}
+
+static void report(const struct outcome *outcome)
+{
+    char id[TASK_ID_SHORT_HEX + 1], cause[CAUSE_BYTES];
+    short_id(&outcome->id, id);
+    describe(outcome, cause);
+    fprintf(stderr, "task %s %.*s", id, (int)outcome->state.size, (const char *)outcome->state.data);
+    if (cause[0] != '\0' && !bytes_are(outcome->state, cause))
+        fprintf(stderr, ": %s", cause);
+    if (outcome->worker.size > 0)
+        fprintf(stderr, " on %.*s, attempt %llu of %llu", (int)outcome->worker.size, (const char *)outcome->worker.data,
+                (unsigned long long)outcome->attempt, (unsigned long long)outcome->attempts_max);
+    fputc('\n', stderr);
+}
+
+enum exit_code outcome_pass_through(const struct outcome *outcome)
+{
+    char id[TASK_ID_SHORT_HEX + 1];
+    short_id(&outcome->id, id);
+    fwrite(outcome->output.data, 1, outcome->output.size, stdout);
+    fflush(stdout);
+    fwrite(outcome->error.data, 1, outcome->error.size, stderr);
+    if (outcome->output_cut || outcome->error_cut)
+        fprintf(stderr, "task %s: %s cut: more was printed than the worker keeps (output_bytes)\n", id,
+                outcome->output_cut && outcome->error_cut ? "output and error were"
+                : outcome->output_cut                     ? "output was"
+                                                          : "error was");
+    if (outcome->dup_possible)
+        fprintf(stderr, "task %s: may have run more than once (dup_possible)\n", id);
+    bool completed = bytes_are(outcome->state, "completed");
+    if (!completed)
+        report(outcome);
+    else if (!outcome->has_outcome)
+        fprintf(stderr, "task %s completed; its result was kept for result_ttl and is gone\n", id);
+    return completed ? EXIT_OK : EXIT_TASK_FAILED;
+}
