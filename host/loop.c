@@ -1,51 +1,24 @@
-/* loop.c - see host.h. One turn of the loop, in order:
+/* loop.c - see loop.h. One turn of the loop, in order:
  *   1. wait for sockets, signals, processes, the commit thread, or the node's deadline;
  *   2. take back the batch that was committed: send its messages, start its processes;
  *   3. step the node: messages until the sockets are drained or the batch is full, broken links, ended
  * processes, a signal, then TIMEOUT if its time has come;
  *   4. hand the gathered batch over, if the commit thread is idle.
  * HEARTBEATs leave right after their step. */
-#include "host/host.h"
+#include "host/loop.h"
 
-#include <czmq.h>
 #include <errno.h>
-#include <signal.h>
 #include <stdlib.h>
-#include <sys/resource.h>
 #include <sys/signalfd.h>
 #include <unistd.h>
 
-#include "host/batch.h"
-#include "host/clock.h"
-#include "host/commit.h"
 #include "host/log.h"
-#include "host/parent.h"
-#include "host/router.h"
 #include "proto/assert.h"
 
 enum {
-    COMPANY_MS = 5,  /* records that nobody waits for wait so long for others, to save a sync */
-    LINGER_MS = 500, /* at the end, for what was sent last */
+    COMPANY_MS = 5, /* records that nobody waits for wait so long for others, to save a sync */
     POLL_MS_MAX = 1000,
-    POLL_ITEMS_OWN = 8,
     DRAIN_ROUND = 64, /* messages of one socket before the next one's turn */
-};
-
-struct host {
-    const struct host_options *options;
-    struct node node;
-    struct clock clock;
-    struct store *store;
-    struct router clients, children;
-    struct parent parent;
-    struct commit commit;
-    struct batch batches[2];
-    struct batch *gathering;
-    zmq_pollitem_t *poll_items;
-    int poll_capacity;
-    int signals;              /* signalfd */
-    bool signalled, draining; /* a signal came; the node was told */
-    uint32_t restored;
 };
 
 /* ---- stepping ---- */
@@ -84,7 +57,7 @@ static void follow_step(struct host *host)
     }
 }
 
-static void step(struct host *host, struct event *event)
+void host_step(struct host *host, struct event *event)
 {
     struct batch *batch = host->gathering;
     ASSERT(!batch_full(batch));
@@ -129,7 +102,7 @@ static bool step_messages(struct host *host, enum port port)
         }
         event.frame = (struct bytes){zmq_msg_data(frame), zmq_msg_size(frame)};
         batch_keep(host->gathering);
-        step(host, &event);
+        host_step(host, &event);
     }
     return true;
 }
@@ -145,7 +118,7 @@ static void step_processes(struct host *host)
     struct host_launcher *launcher = host->options->launcher;
     struct event event = {0};
     while (launcher != NULL && !batch_full(host->gathering) && launcher->next_event(launcher->self, &event)) {
-        step(host, &event);
+        host_step(host, &event);
         event = (struct event){0};
     }
 }
@@ -167,7 +140,7 @@ static void step_drain(struct host *host)
     if (!host->signalled || host->draining || batch_full(host->gathering))
         return;
     host->draining = true;
-    step(host, &(struct event){.kind = EVENT_DRAIN});
+    host_step(host, &(struct event){.kind = EVENT_DRAIN});
 }
 
 static void step_all(struct host *host)
@@ -180,11 +153,11 @@ static void step_all(struct host *host)
         more |= step_messages(host, PORT_CLIENT);
     }
     while (!batch_full(host->gathering) && next_gone(host, &peer))
-        step(host, &(struct event){.kind = EVENT_LINK_DOWN, .peer = peer});
+        host_step(host, &(struct event){.kind = EVENT_LINK_DOWN, .peer = peer});
     step_processes(host);
     step_drain(host);
     if (!batch_full(host->gathering) && host->node.deadline_ns(host->node.self) <= clock_now_ns(&host->clock))
-        step(host, &(struct event){.kind = EVENT_TIMEOUT});
+        host_step(host, &(struct event){.kind = EVENT_TIMEOUT});
 }
 
 /* ---- batches ---- */
@@ -243,7 +216,7 @@ static void take_back(struct host *host, int wait_ms)
 }
 
 /* Everything gathered goes out: before the end, and after the records were restored. */
-static void flush(struct host *host)
+void host_flush(struct host *host)
 {
     while (host->commit.batch != NULL)
         take_back(host, POLL_MS_MAX);
@@ -278,7 +251,7 @@ static int add_socket(struct host *host, int count, void *socket)
     return count + 1;
 }
 
-static void grow_poll_items(struct host *host, int count)
+void host_grow_poll_items(struct host *host, int count)
 {
     host->poll_items = realloc(host->poll_items, (size_t)count * sizeof *host->poll_items);
     if (host->poll_items == NULL)
@@ -293,7 +266,7 @@ static int add_processes(struct host *host, int count)
         return count;
     int wanted = launcher->fill_poll(launcher->self, host->poll_items + count, host->poll_capacity - count);
     while (wanted > host->poll_capacity - count) {
-        grow_poll_items(host, 2 * (count + wanted));
+        host_grow_poll_items(host, 2 * (count + wanted));
         wanted = launcher->fill_poll(launcher->self, host->poll_items + count, host->poll_capacity - count);
     }
     return count + wanted;
@@ -319,7 +292,7 @@ static void wait_for_work(struct host *host)
         host_fatal("cannot wait for sockets: %s", zmq_strerror(zmq_errno()));
 }
 
-static void turn(struct host *host)
+void host_turn(struct host *host)
 {
     wait_for_work(host);
     read_signals(host);
@@ -328,126 +301,4 @@ static void turn(struct host *host)
         step_all(host);
     if (host->commit.batch == NULL && !waits_for_company(host))
         hand_over(host);
-}
-
-/* ---- start and end ---- */
-
-static void restore_record(void *context, enum table table, uint64_t number, uint32_t part,
-                           struct bytes value)
-{
-    struct host *host = context;
-    struct event event = {.kind = EVENT_RESTORE};
-    event.record.table = table;
-    event.record.number = number;
-    event.record.part = part;
-    event.record.value = value;
-    if (batch_full(host->gathering) && batch_is_idle(host->gathering))
-        batch_reset(host->gathering); /* traces only */
-    step(host, &event);
-    host->restored++;
-}
-
-static void refuse_remote(const char *key, const char *endpoint, bool insecure)
-{
-    if (endpoint != NULL && !insecure && !endpoint_is_local(endpoint))
-        host_fatal(
-            "%s = %s listens beyond this machine, and nothing on the way is encrypted yet; use an address "
-            "of 127.0.0.1, or give --insecure if every host that can reach it is trusted",
-            key, endpoint);
-}
-
-static void set_signals(struct host *host)
-{
-    sigset_t mask;
-    sigemptyset(&mask);
-    sigaddset(&mask, SIGTERM);
-    sigaddset(&mask, SIGINT);
-    sigprocmask(SIG_BLOCK, &mask, NULL);
-    signal(SIGPIPE, SIG_IGN);
-    host->signals = signalfd(-1, &mask, SFD_NONBLOCK | SFD_CLOEXEC);
-    if (host->signals < 0)
-        host_fatal("cannot wait for signals: %s", strerror(errno));
-    /* At the limit of open files libzmq tries to accept for ever. */
-    struct rlimit files;
-    if (getrlimit(RLIMIT_NOFILE, &files) == 0) {
-        files.rlim_cur = files.rlim_max;
-        setrlimit(RLIMIT_NOFILE, &files);
-    }
-}
-
-/* Refuses what can be refused before anything is touched; the store's lock comes before the ports, so that a
- * second process with the same file is told about the store. */
-static void open_host(struct host *host)
-{
-    const struct host_options *options = host->options;
-    refuse_remote("the client port", options->clients, options->insecure);
-    refuse_remote("the children's port", options->children, options->insecure);
-    set_signals(host);
-    struct store_problem problem;
-    struct store_options store = {options->data, options->role, options->store_max_bytes};
-    if (options->data != NULL && !store_open(&store, &host->store, &problem))
-        host_fatal("%s", problem.text);
-    zsys_handler_set(NULL);
-    void *context = zsys_init();
-    if (context == NULL)
-        host_fatal("cannot start ZeroMQ; raise the limit of open files (ulimit -n)");
-    if (options->clients != NULL)
-        router_open(&host->clients, context, PORT_CLIENT, options->clients);
-    if (options->children != NULL)
-        router_open(&host->children, context, PORT_CHILD, options->children);
-    if (options->parent != NULL)
-        parent_open(&host->parent, context, options->parent);
-    if (!batch_init(&host->batches[0]) || !batch_init(&host->batches[1]))
-        host_fatal("no memory to start; free memory and start again");
-    host->gathering = &host->batches[0];
-    grow_poll_items(host, POLL_ITEMS_OWN);
-}
-
-static void start_node(struct host *host)
-{
-    uint64_t from_ns = clock_now_ns(&host->clock);
-    if (host->store != NULL && !store_restore(host->store, restore_record, host))
-        host_fatal("%s", store_problem(host->store));
-    if (host->store != NULL)
-        commit_open(&host->commit, host->store);
-    step(host, &(struct event){.kind = EVENT_START});
-    log_line(TRACE_INFO, "%s up: clients %s, children %s, parent %s; %u records restored in %u ms",
-             host->options->role, host->options->clients != NULL ? host->options->clients : "-",
-             host->options->children != NULL ? host->options->children : "-",
-             host->options->parent != NULL ? host->options->parent : "-", host->restored,
-             (unsigned)((clock_now_ns(&host->clock) - from_ns) / NANOSECONDS_PER_MS));
-}
-
-static void close_host(struct host *host)
-{
-    if (host->store != NULL)
-        commit_close(&host->commit);
-    parent_close(&host->parent, LINGER_MS);
-    router_close(&host->children, LINGER_MS);
-    router_close(&host->clients, LINGER_MS);
-    zsys_shutdown();
-    store_close(host->store);
-    batch_release(&host->batches[0]);
-    batch_release(&host->batches[1]);
-    free(host->poll_items);
-    close(host->signals);
-}
-
-int host_run(const struct host_options *options, struct node node, bool (*done)(const void *self))
-{
-    struct host *host = calloc(1, sizeof *host);
-    log_open(options->node, options->log_level);
-    if (host == NULL)
-        host_fatal("no memory to start; free memory and start again");
-    host->options = options;
-    host->node = node;
-    open_host(host);
-    start_node(host);
-    while (!done(node.self))
-        turn(host);
-    flush(host);
-    log_line(TRACE_INFO, "%s ended", options->role);
-    close_host(host);
-    free(host);
-    return 0;
 }
