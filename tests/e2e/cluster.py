@@ -73,6 +73,12 @@ def die_with_parent() -> None:
     _libc.prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
 
 
+def has_failed(test: unittest.TestCase) -> bool:
+    """Whether the running test has failed so far."""
+    result = getattr(test, "_outcome").result
+    return any(getattr(case, "test_case", case) is test for case, _ in result.failures + result.errors)
+
+
 def write_config(path: Path, sections: Mapping[str, Mapping[str, Any]]) -> None:
     lines = []
     for section, keys in sections.items():
@@ -116,7 +122,7 @@ class Cluster:
 
     @classmethod
     def of_test(cls, test: unittest.TestCase) -> Cluster:
-        return cls(test.addCleanup, lambda: not getattr(test, "_outcome").success)
+        return cls(test.addCleanup, lambda: has_failed(test))
 
     @classmethod
     def of_class(cls, test_class: type[unittest.TestCase]) -> Cluster:

@@ -34,6 +34,7 @@ class Forwarder:
         self._closed = True
         self._wake_write.send(b"x")
         self._thread.join(5)
+        self._wake_write.close()
 
     def _run(self) -> None:
         while not self._closed:
@@ -50,7 +51,7 @@ class Forwarder:
                     self._accept()
                 elif source in self._peers:
                     self._forward(source)
-        for source in (self._listener, *self._peers):
+        for source in (self._listener, self._wake_read, *self._peers):
             source.close()
 
     def _accept(self) -> None:
