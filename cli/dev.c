@@ -2,7 +2,6 @@
  * the supervisor runs. */
 #include "cli/dev.h"
 
-#include <argp.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -11,6 +10,7 @@
 #include <sys/file.h>
 #include <unistd.h>
 
+#include "cli/commands.h"
 #include "cli/dev_control.h"
 #include "cli/dev_supervisor.h"
 
@@ -46,24 +46,14 @@ static const char documentation[] =
     "  meridian dev kill us/w2      ends that node with SIGKILL\n"
     "  meridian dev start us/w2";
 
-static unsigned parse_count(struct argp_state *state, const char *option, const char *text, unsigned most)
-{
-    char *end;
-    errno = 0;
-    unsigned long value = strtoul(text, &end, 10);
-    if (text[0] < '0' || text[0] > '9' || *end != '\0' || errno != 0 || value < 1 || value > most)
-        argp_error(state, "%s %s: a number from 1 to %u is wanted", option, text, most);
-    return (unsigned)value;
-}
-
-static void parse_word(struct argp_state *state, struct request *request, const char *word)
+static void parse_word(struct request *request, const char *word)
 {
     if (request->verb == NULL && (strcmp(word, "kill") == 0 || strcmp(word, "start") == 0))
         request->verb = word;
     else if (request->verb != NULL && request->node == NULL)
         request->node = word;
     else
-        argp_error(state, "'%s' is not understood here; kill NODE and start NODE are", word);
+        usage_error("'%s' is not understood here; kill NODE and start NODE are", word);
 }
 
 static error_t parse(int key, char *text, struct argp_state *state)
@@ -74,53 +64,28 @@ static error_t parse(int key, char *text, struct argp_state *state)
         request->regions = text;
         return 0;
     case 'w':
-        request->workers = parse_count(state, "--workers", text, DEV_WORKERS_MAX);
+        request->workers = (unsigned)option_number("workers", text, 1, DEV_WORKERS_MAX);
         return 0;
     case 's':
-        request->slots = parse_count(state, "--slots", text, SLOTS_MAX);
+        request->slots = (unsigned)option_number("slots", text, 1, SLOTS_MAX);
         return 0;
     case 'd':
         request->directory = text;
         request->directory_given = true;
         return 0;
     case 'p':
-        request->port = parse_count(state, "--port", text, PORTS_MAX);
+        request->port = (unsigned)option_number("port", text, 1, PORTS_MAX);
         return 0;
     case ARGP_KEY_ARG:
-        parse_word(state, request, text);
+        parse_word(request, text);
         return 0;
     case ARGP_KEY_END:
         if (request->verb != NULL && request->node == NULL)
-            argp_error(state, "%s which node? As in: meridian dev %s us/w2", request->verb, request->verb);
+            usage_error("%s which node? As in: meridian dev %s us/w2", request->verb, request->verb);
         return 0;
     default:
         return ARGP_ERR_UNKNOWN;
     }
-}
-
-/* What the environment says, in front of the arguments that may say otherwise. */
-static int with_environment(int argc, char **argv, char **ret_all)
-{
-    static const struct {
-        const char *variable, *option;
-    } names[] = {{"MERIDIAN_REGIONS", "--regions"},
-                 {"MERIDIAN_WORKERS", "--workers"},
-                 {"MERIDIAN_SLOTS", "--slots"},
-                 {"MERIDIAN_DIR", "--dir"},
-                 {"MERIDIAN_PORT", "--port"}};
-    int count = 0;
-    ret_all[count++] = "meridian dev";
-    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
-        char *value = getenv(names[i].variable);
-        if (value != NULL && value[0] != '\0') {
-            ret_all[count++] = (char *)names[i].option;
-            ret_all[count++] = value;
-        }
-    }
-    for (int i = 1; i < argc; i++)
-        ret_all[count++] = argv[i];
-    ret_all[count] = NULL;
-    return count;
 }
 
 /* The nearest directory, here or above, in which a cluster was started; `ret_directory` stays if there is
@@ -166,21 +131,19 @@ static int run_cluster(const struct request *request)
 {
     static struct dev_plan plan; /* large */
     if (snprintf(plan.directory, sizeof plan.directory, "%s", request->directory) >=
-        (int)sizeof plan.directory) {
-        fprintf(stderr, "meridian: --dir: the name is too long\n");
-        return DEV_EXIT_USAGE;
-    }
+        (int)sizeof plan.directory)
+        usage_error("--dir: the name is too long");
     plan.port = request->port;
     plan.workers = request->workers;
     plan.slots = request->slots;
     if (!dev_plan_fill(&plan, request->regions))
-        return DEV_EXIT_USAGE;
+        return EXIT_USAGE;
     if (!dev_plan_open(&plan))
-        return DEV_EXIT_FAILED;
+        return EXIT_FAILURE;
     int lock = lock_directory(&plan);
     if (lock < 0)
-        return DEV_EXIT_FAILED;
-    int status = DEV_EXIT_FAILED;
+        return EXIT_FAILURE;
+    int status = EXIT_FAILURE;
     if (dev_plan_ports_are_free(&plan) && dev_plan_write(&plan)) {
         int listener = dev_control_listen(plan.absolute);
         if (listener < 0)
@@ -201,25 +164,13 @@ int cli_dev(int argc, char **argv)
                               .workers = 2,
                               .slots = 2,
                               .port = DEV_PORT_DEFAULT};
-    char **all = calloc((size_t)argc + 16, sizeof *all);
-    if (all == NULL) {
-        fprintf(stderr, "meridian: no memory\n");
-        return DEV_EXIT_FAILED;
-    }
-    argp_err_exit_status = DEV_EXIT_USAGE;
-    int count = with_environment(argc, argv, all);
-    error_t error = argp_parse(&parser, count, all, 0, NULL, &request);
-    int status = DEV_EXIT_USAGE;
-    if (error == 0 && request.verb == NULL) {
-        status = run_cluster(&request);
-    } else if (error == 0) {
-        char directory[PATH_MAX] = DIRECTORY_DEFAULT;
-        if (request.directory_given)
-            snprintf(directory, sizeof directory, "%s", request.directory);
-        else
-            find_directory(directory);
-        status = dev_control_ask(directory, request.verb, request.node);
-    }
-    free(all);
-    return status;
+    options_parse(&parser, "meridian dev", argc, argv, &request);
+    if (request.verb == NULL)
+        return run_cluster(&request);
+    char directory[PATH_MAX] = DIRECTORY_DEFAULT;
+    if (!request.directory_given)
+        find_directory(directory);
+    else if (snprintf(directory, sizeof directory, "%s", request.directory) >= (int)sizeof directory)
+        usage_error("--dir: the name is too long");
+    return dev_control_ask(directory, request.verb, request.node);
 }

@@ -11,6 +11,8 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+#include "cli/commands.h"
+
 enum { REQUEST_WAIT_S = 1, REPLY_WAIT_S = 15 };
 
 /* Opens a socket for DIRECTORY/control with `attach`, which is bind or connect. */
@@ -89,7 +91,7 @@ int dev_control_ask(const char *directory, const char *verb, const char *node)
     int connection = dev_control_connect(directory);
     if (connection < 0) {
         fprintf(stderr, "meridian: no cluster runs in %s. Start one: meridian dev\n", directory);
-        return DEV_EXIT_UNAVAILABLE;
+        return EXIT_UNAVAILABLE;
     }
     limit_wait(connection, REPLY_WAIT_S);
     char request[DEV_REQUEST_BYTES_MAX], reply[DEV_REPLY_BYTES_MAX + 1];
@@ -101,7 +103,7 @@ int dev_control_ask(const char *directory, const char *verb, const char *node)
     close(connection);
     if (size <= 0) {
         fprintf(stderr, "meridian: the supervisor of %s did not answer in %d s\n", directory, REPLY_WAIT_S);
-        return DEV_EXIT_UNAVAILABLE;
+        return EXIT_UNAVAILABLE;
     }
     reply[size] = '\0';
     if (reply[1] != '\0')

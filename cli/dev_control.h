@@ -11,15 +11,6 @@
 
 enum { DEV_REQUEST_BYTES_MAX = 256, DEV_REPLY_BYTES_MAX = 1024 };
 
-/* The program's exit statuses, as far as `dev` uses them. */
-enum {
-    DEV_EXIT_OK = 0,
-    DEV_EXIT_FAILED = 1,
-    DEV_EXIT_USAGE = 2,
-    DEV_EXIT_NOT_FOUND = 4,
-    DEV_EXIT_UNAVAILABLE = 5
-};
-
 /* Both return a descriptor (close-on-exec), or -1 with errno set. */
 int dev_control_listen(const char *directory);
 int dev_control_connect(const char *directory);

@@ -3,10 +3,12 @@
 
 #include <poll.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <time.h>
 #include <zmq.h>
 
+#include "cli/commands.h"
 #include "cli/dev_control.h"
 #include "proto/message.h"
 
@@ -148,7 +150,7 @@ int dev_ready_wait(const struct dev_plan *plan, unsigned wait_ms)
     ready.socket = context == NULL ? NULL : zmq_socket(context, ZMQ_DEALER);
     if (ready.socket == NULL) {
         fprintf(stderr, "meridian: cannot open a socket: %s\n", zmq_strerror(zmq_errno()));
-        return DEV_EXIT_FAILED;
+        return EXIT_FAILURE;
     }
     char endpoint[64];
     int no_linger = 0, reply_wait_ms = REPLY_WAIT_MS, retry_ms = ASK_EVERY_MS;
@@ -161,5 +163,5 @@ int dev_ready_wait(const struct dev_plan *plan, unsigned wait_ms)
         name_missing(&ready, wait_ms);
     zmq_close(ready.socket);
     zmq_ctx_term(context);
-    return live ? DEV_EXIT_OK : DEV_EXIT_UNAVAILABLE;
+    return live ? EXIT_OK : EXIT_UNAVAILABLE;
 }

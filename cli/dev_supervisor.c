@@ -21,6 +21,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "cli/commands.h"
 #include "cli/dev_control.h"
 
 enum { READY_WAIT_MS = 30 * 1000 };
@@ -60,8 +61,8 @@ static void become_child(const struct supervisor *supervisor)
 {
     prctl(PR_SET_PDEATHSIG, SIGKILL);
     if (getppid() != supervisor->self)
-        _exit(DEV_EXIT_FAILED); /* it died before the line above */
-    setpgid(0, 0);              /* Ctrl-C is for the supervisor, which stops the nodes in order */
+        _exit(EXIT_FAILURE); /* it died before the line above */
+    setpgid(0, 0);           /* Ctrl-C is for the supervisor, which stops the nodes in order */
     sigprocmask(SIG_SETMASK, &supervisor->inherited, NULL);
 }
 
@@ -75,7 +76,7 @@ _Noreturn static void become_node(const struct supervisor *supervisor, const str
     int input = open("/dev/null", O_RDONLY | O_CLOEXEC);
     if (output < 0 || input < 0) {
         fprintf(stderr, "meridian: cannot open %s: %s\n", log, strerror(errno));
-        _exit(DEV_EXIT_FAILED);
+        _exit(EXIT_FAILURE);
     }
     dup2(input, STDIN_FILENO);
     dup2(output, STDOUT_FILENO);
@@ -88,7 +89,7 @@ _Noreturn static void become_node(const struct supervisor *supervisor, const str
     execv(program, arguments);
     execv("/proc/self/exe", arguments); /* the program's file was replaced while it ran */
     fprintf(stderr, "meridian: cannot run %s: %s\n", program, strerror(errno));
-    _exit(DEV_EXIT_FAILED);
+    _exit(EXIT_FAILURE);
 }
 
 static bool start_node(struct supervisor *supervisor, struct dev_node *node)
@@ -234,12 +235,12 @@ static void on_node_end(struct supervisor *supervisor, struct dev_node *node, in
 {
     node->pid = 0;
     if (node->kill_reply >= 0) {
-        dev_control_reply(node->kill_reply, DEV_EXIT_OK, "");
+        dev_control_reply(node->kill_reply, EXIT_OK, "");
         node->kill_reply = -1;
     } else if (supervisor->phase != STOPPING) {
         report_death(supervisor, node, status);
         if (supervisor->phase == STARTING)
-            stop(supervisor, DEV_EXIT_FAILED);
+            stop(supervisor, EXIT_FAILURE);
     }
 }
 
@@ -248,8 +249,8 @@ static void on_ready_end(struct supervisor *supervisor, int status)
     supervisor->ready = 0;
     if (supervisor->phase != STARTING)
         return;
-    if (!WIFEXITED(status) || WEXITSTATUS(status) != DEV_EXIT_OK) {
-        stop(supervisor, DEV_EXIT_UNAVAILABLE);
+    if (!WIFEXITED(status) || WEXITSTATUS(status) != EXIT_OK) {
+        stop(supervisor, EXIT_UNAVAILABLE);
         return;
     }
     supervisor->phase = RUNNING;
@@ -280,7 +281,7 @@ static void on_signal(struct supervisor *supervisor)
     else if (supervisor->phase == STOPPING)
         kill_all(supervisor);
     else
-        stop(supervisor, supervisor->phase == STARTING ? DEV_EXIT_FAILED : DEV_EXIT_OK);
+        stop(supervisor, supervisor->phase == STARTING ? EXIT_FAILURE : EXIT_OK);
 }
 
 static void kill_on_request(struct dev_node *node, int connection)
@@ -289,7 +290,7 @@ static void kill_on_request(struct dev_node *node, int connection)
         char text[DEV_REQUEST_BYTES_MAX + 64];
         snprintf(text, sizeof text, "%s is not running. Start it: meridian dev start %s", node->name,
                  node->name);
-        dev_control_reply(connection, DEV_EXIT_FAILED, text);
+        dev_control_reply(connection, EXIT_FAILURE, text);
         return;
     }
     kill(node->pid, SIGKILL);
@@ -306,7 +307,7 @@ static void start_on_request(struct supervisor *supervisor, struct dev_node *nod
         snprintf(text, sizeof text, "%s: the cluster is stopping", node->name);
     else if (!(started = start_node(supervisor, node)))
         snprintf(text, sizeof text, "cannot start %s: %s", node->name, strerror(errno));
-    dev_control_reply(connection, started ? DEV_EXIT_OK : DEV_EXIT_FAILED, text);
+    dev_control_reply(connection, started ? EXIT_OK : EXIT_FAILURE, text);
 }
 
 static void unknown_node(const struct supervisor *supervisor, const char *name, int connection)
@@ -315,7 +316,7 @@ static void unknown_node(const struct supervisor *supervisor, const char *name, 
     int size = snprintf(text, sizeof text, "no node '%s' here; there are:", name);
     for (unsigned i = 0; i < supervisor->plan->node_count && size < (int)sizeof text; i++)
         size += snprintf(text + size, sizeof text - (size_t)size, " %s", supervisor->plan->nodes[i].name);
-    dev_control_reply(connection, DEV_EXIT_NOT_FOUND, text);
+    dev_control_reply(connection, EXIT_NOT_FOUND, text);
 }
 
 static void on_request(struct supervisor *supervisor)
@@ -335,7 +336,7 @@ static void on_request(struct supervisor *supervisor)
     else if (strcmp(request, "start") == 0)
         start_on_request(supervisor, node, connection);
     else
-        dev_control_reply(connection, DEV_EXIT_USAGE, "the supervisor knows kill and start");
+        dev_control_reply(connection, EXIT_USAGE, "the supervisor knows kill and start");
 }
 
 static void run(struct supervisor *supervisor)
@@ -383,14 +384,14 @@ int dev_supervise(struct dev_plan *plan, int listener)
     supervisor.signals = signalfd(-1, &watched, SFD_CLOEXEC | SFD_NONBLOCK);
     if (supervisor.signals < 0) {
         fprintf(stderr, "meridian: signalfd: %s\n", strerror(errno));
-        return DEV_EXIT_FAILED;
+        return EXIT_FAILURE;
     }
     turn_logs(&supervisor);
     bool started = true;
     for (unsigned i = 0; i < plan->node_count && started; i++)
         started = start_node(&supervisor, &plan->nodes[i]);
     if (!started || !start_ready_wait(&supervisor))
-        stop(&supervisor, DEV_EXIT_FAILED);
+        stop(&supervisor, EXIT_FAILURE);
     run(&supervisor);
     close(supervisor.signals);
     return supervisor.exit_status;
