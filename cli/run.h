@@ -1,8 +1,8 @@
-/* run.h - `meridian broker|region|worker run` and `config check`: from a configuration file to a running
- * node.
+/* run.h - `meridian broker|region|worker run`, `config check`: from a configuration file to a running node.
  *
  * Exit codes: 0 the node was told to end and has ended, 1 it could not start or go on (the reason is on
- * stderr), 2 a mistake in the configuration or the role. */
+ * stderr), 2 a mistake in the configuration or the role.
+ */
 #ifndef MERIDIAN_CLI_RUN_H
 #define MERIDIAN_CLI_RUN_H
 

@@ -1,9 +1,11 @@
 /* batch.h - the outputs of some steps, and everything that must stay until they have left.
  *
  * Is:      outputs, the received frames that they borrow from, and the frames that are built from them.
- * Life:    gathered by the loop; closed; performed (on the commit thread if it needs the store); sent by the
- * loop; reset. It belongs to one thread at a time. Invariant: received frames never move: outputs point into
- * them. */
+ * Is not:  a decision what to gather or when to hand it over (loop.c).
+ * Life:    gathered by the loop; closed; performed (by the commit thread if it needs the store); sent by the
+ *          loop; reset. It belongs to one thread at a time.
+ * Invariant: received frames never move: outputs point into them.
+ */
 #ifndef MERIDIAN_HOST_BATCH_H
 #define MERIDIAN_HOST_BATCH_H
 

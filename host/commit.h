@@ -1,8 +1,10 @@
 /* commit.h - the commit thread: an actor that performs one batch at a time and gives it back.
  *
- * Is:      the only thread that touches the store once it runs. A failed commit ends the process here, with
- * the reason: nothing of that batch has left, and a restart finds the state of the batch before. Is not:  a
- * queue: the loop hands over a batch when none is under way. */
+ * Is:      the only thread that touches the store once it runs.
+ * Is not:  a queue: the loop hands over a batch when none is under way.
+ * Errors:  a failed commit ends the process here, with the reason: nothing of that batch has left, and a
+ *          restart finds the state of the batch before.
+ */
 #ifndef MERIDIAN_HOST_COMMIT_H
 #define MERIDIAN_HOST_COMMIT_H
 

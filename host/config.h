@@ -1,9 +1,10 @@
 /* config.h - a node's configuration file: INI, read by inih, checked key by key.
  *
- * Is:      one table of keys (config.c) with type, range and place; conf/ documents the same keys in place.
+ * Is:      one table of keys (config_keys.c) with type, range and place; conf/ documents the same keys.
  * Is not:  a default: those of the nodes are in <node>_options_default().
  * Errors:  everything unknown, repeated, of the wrong type or out of range is refused with file, line, key,
- * value and what is expected. */
+ *          value and what is expected.
+ */
 #ifndef MERIDIAN_HOST_CONFIG_H
 #define MERIDIAN_HOST_CONFIG_H
 

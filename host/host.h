@@ -1,11 +1,15 @@
 /* host.h - the live host: it owns the clock, the sockets, the disk and the processes of one pure node.
  *
  * Is:      the loop that keeps the contract of engine/step.h with real time, libzmq and LMDB: a step per
- * event, outputs gathered into batches, one transaction per batch, nothing leaves before its commit. Is not:
- * a judge of messages: it neither reads nor writes a body. Threads: the caller's thread runs the node and the
- * sockets; one actor commits. Nothing else is shared. Errors:  what the world does wrong (a port in use, a
- * store that is locked, a failed sync) is said on stderr with a way out and ends the process with exit
- * code 1. A peer's errors never do. */
+ *          event, outputs gathered into batches, one transaction per batch, nothing leaves before its commit.
+ * Is not:  a judge of messages: it neither reads nor writes a body.
+ * Threads: the caller's thread runs the node and the sockets; one actor commits. Nothing else is shared.
+ * Peers:   every number that a node has seen ends with one LINK_DOWN, but for a session that the node itself
+ *          replaced. A client's request that came with a request id has a number of its own, which ends when
+ *          its reply has left.
+ * Errors:  what the world does wrong (a port in use, a locked store, a failed sync) is said on stderr with a
+ *          way out and ends the process with exit code 1. A peer's errors never do.
+ */
 #ifndef MERIDIAN_HOST_HOST_H
 #define MERIDIAN_HOST_HOST_H
 

@@ -1,6 +1,4 @@
-/* loop.h - what the two halves of the live host share: run.c (start and end) and loop.c (a turn). The API is
- * host.h.
- */
+/* loop.h - what the halves of the live host share: run.c (start and end), loop.c (a turn). API: host.h. */
 #ifndef MERIDIAN_HOST_LOOP_H
 #define MERIDIAN_HOST_LOOP_H
 

@@ -1,8 +1,9 @@
 /* parent.h - the link upward: one DEALER socket per session, on one connection.
  *
  * Is:      the socket of the newest session number that the node used; no automatic reconnect, so that a
- * session never outlives its connection and nothing queued for one reaches the next. Is not:  a session
- * (engine/uplink.h numbers them and decides when to try again). */
+ *          session never outlives its connection and nothing queued for one reaches the next.
+ * Is not:  a session (engine/uplink.h numbers them and decides when to try again).
+ */
 #ifndef MERIDIAN_HOST_PARENT_H
 #define MERIDIAN_HOST_PARENT_H
 

@@ -1,10 +1,12 @@
 /* peers.h - who is at the other end: a number per connection that is never used again.
  *
  * Is:      routing id and envelope -> number -> back. The envelope is every frame up to and including the
- * empty one that a REQ socket sends; it is mirrored in front of each reply. Where it holds more than the
- * empty frame (a request id, a proxy's client), each envelope is a peer of its own and ends with its reply.
+ *          empty one that a REQ socket sends; it is mirrored in front of each reply. Where it holds more than
+ *          the empty frame (a request id, a proxy's client), each envelope is a peer of its own and ends with
+ *          its reply.
  * Is not:  a socket (router.c), or a session: what a number means is the node's business.
- * Cost:    O(1) each; about 250 bytes per peer. */
+ * Cost:    O(1) each; about 250 bytes per peer.
+ */
 #ifndef MERIDIAN_HOST_PEERS_H
 #define MERIDIAN_HOST_PEERS_H
 

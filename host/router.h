@@ -1,9 +1,10 @@
 /* router.h - a bound port: a ROUTER socket, its monitor and its peers.
  *
  * Is:      frames in and out with the peer's number; the empty delimiter of a REQ socket is taken off and
- * mirrored; a broken connection is noticed at once by the monitor, or by a send that nobody takes. Is not:  a
- * reader of frames. Nothing that a peer sends is an error here: what has no single body behind its envelope
- * is given on as an empty frame, for the node to refuse. */
+ *          mirrored; a broken connection is noticed at once by the monitor, or by a send that nobody takes.
+ * Is not:  a reader of frames. Nothing that a peer sends is an error here: what has no single body behind its
+ *          envelope is given on as an empty frame, for the node to refuse.
+ */
 #ifndef MERIDIAN_HOST_ROUTER_H
 #define MERIDIAN_HOST_ROUTER_H
 

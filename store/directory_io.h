@@ -1,8 +1,10 @@
 /* directory_io.h - the directory of a store: made, checked and locked for one process.
  *
  * Is:      data/store (0700) with an own lock file, held by flock for as long as the process lives: the
- * kernel lets go of it with the process, so nothing is left behind by a SIGKILL. Is not:  the files in it
- * (lmdb_io.c). Errors:  returned as one line for people with the path and the way out. */
+ *          kernel lets go of it with the process, so nothing is left behind by a SIGKILL.
+ * Is not:  the files in it (lmdb_io.c).
+ * Errors:  returned as one line for people with the path and the way out.
+ */
 #ifndef MERIDIAN_STORE_DIRECTORY_IO_H
 #define MERIDIAN_STORE_DIRECTORY_IO_H
 

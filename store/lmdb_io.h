@@ -1,14 +1,14 @@
 /* lmdb_io.h - the records of one node on disk: one LMDB environment, one transaction at a time.
  *
  * Is:      sealed records under (table, number, part); layout and change rules in docs/storage-format.md.
+ *          Every record carries a version and a CRC, checked whenever it is read. A long one is cut into
+ *          chunks here, invisibly. META number 0 is the store's own (format version, role), never delivered.
  * Is not:  a batch (host/batch.c decides what goes into a transaction and in which order), and not a cache.
- *
- * Every record carries a version and a CRC, checked whenever it is read. A long one is cut into chunks here,
- * invisibly. META number 0 is the store's own (format version, role) and is never delivered.
  * Threads: any one thread at a time; store_free_bytes may be asked from every thread.
  * Errors:  the world's, returned; store_problem() then names the path, what is wrong and the way out. After
- * an error in a transaction the store is only good for store_close: the node ends and starts again. Cost: put
- * and erase O(log records), an append O(1); one copy of a value; one sync per transaction. */
+ *          an error in a transaction the store is only good for store_close: the node ends, starts again.
+ * Cost:    put and erase O(log records), an append O(1); one copy of a value; one sync per transaction.
+ */
 #ifndef MERIDIAN_STORE_LMDB_IO_H
 #define MERIDIAN_STORE_LMDB_IO_H
 
