@@ -65,7 +65,7 @@ void host_step(struct host *host, struct event *event)
     event->wall_ms = clock_wall_ms();
     clock_random(&host->clock, event->random);
     event->store_free_bytes = host->store == NULL ? UINT64_MAX : store_free_bytes(host->store);
-    event->store_max_bytes = host->store == NULL ? UINT64_MAX : host->options->store_max_bytes;
+    event->store_max_bytes = host->store == NULL ? UINT64_MAX : store_max_bytes(host->store);
     if (host->commit.batch != NULL)
         event->commit_age_ms =
             (uint32_t)((event->now_ns - host->commit.batch->handed_ns) / NANOSECONDS_PER_MS);

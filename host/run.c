@@ -1,6 +1,7 @@
 /* run.c - see host.h: start and end of the live host. The loop is loop.c. */
 #include <czmq.h>
 #include <errno.h>
+#include <inttypes.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <sys/resource.h>
@@ -67,6 +68,10 @@ static void open_host(struct host *host)
     struct store_options store = {options->data, options->role, options->store_max_bytes};
     if (options->data != NULL && !store_open(&store, &host->store, &problem))
         host_fatal("%s", problem.text);
+    if (host->store != NULL && store_max_bytes(host->store) < options->store_max_bytes)
+        log_line(TRACE_WARN,
+                 "the disk has room for %" PRIu64 " MiB of the %" PRIu64 " MiB of store.max_bytes",
+                 store_max_bytes(host->store) >> 20, options->store_max_bytes >> 20);
     zsys_handler_set(NULL);
     void *context = zsys_init();
     if (context == NULL)

@@ -112,21 +112,39 @@ static uint64_t used_bytes(struct store *store)
     return pages * page_bytes;
 }
 
+/* What the file system and the free pages inside the file still take. */
+static uint64_t room_bytes(struct store *store, uint64_t used)
+{
+    MDB_envinfo info;
+    MDB_stat stat;
+    uint64_t disk_bytes;
+    if (mdb_env_info(store->environment, &info) != 0 || mdb_env_stat(store->environment, &stat) != 0 ||
+        !store_directory_room(&store->directory, &disk_bytes))
+        return UINT64_MAX;
+    uint64_t file_bytes = (info.me_last_pgno + 1) * stat.ms_psize;
+    return disk_bytes + (file_bytes > used ? file_bytes - used : 0);
+}
+
 static void note_free_bytes(struct store *store)
 {
     uint64_t used = used_bytes(store);
     uint64_t free_bytes = store->max_bytes > used ? store->max_bytes - used : 0;
-    MDB_envinfo info;
-    MDB_stat stat;
-    uint64_t disk_bytes;
-    if (mdb_env_info(store->environment, &info) == 0 && mdb_env_stat(store->environment, &stat) == 0 &&
-        store_directory_room(&store->directory, &disk_bytes)) {
-        uint64_t file_bytes = (info.me_last_pgno + 1) * stat.ms_psize;
-        uint64_t reusable_bytes = file_bytes > used ? file_bytes - used : 0;
-        if (disk_bytes + reusable_bytes < free_bytes)
-            free_bytes = disk_bytes + reusable_bytes;
-    }
-    atomic_store_explicit(&store->free_bytes, free_bytes, memory_order_relaxed);
+    uint64_t room = room_bytes(store, used);
+    atomic_store_explicit(&store->free_bytes, free_bytes < room ? free_bytes : room, memory_order_relaxed);
+}
+
+/* A disk that is smaller than max_bytes is what gets full, so watermarks are shares of it. */
+static void note_max_bytes(struct store *store)
+{
+    uint64_t used = used_bytes(store);
+    uint64_t room = room_bytes(store, used);
+    if (store->max_bytes > used && store->max_bytes - used > room)
+        store->max_bytes = used + room;
+}
+
+uint64_t store_max_bytes(const struct store *store)
+{
+    return store->max_bytes;
 }
 
 bool store_end(struct store *store)
@@ -269,6 +287,7 @@ static bool open_content(struct store *store, const char *role, uint64_t file_by
         return was_short ? fail_short(store) : false;
     if (was_short && file_bytes < used_bytes(store))
         return fail_short(store);
+    note_max_bytes(store);
     if (!check_own(store, role, is_new) || !store_end(store))
         return false;
     if (is_new && !store_directory_sync(&store->directory))

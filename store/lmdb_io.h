@@ -71,4 +71,7 @@ const char *store_problem(const struct store *store);
 /* What may still be written before max_bytes or before the disk is full, as of the last commit. */
 uint64_t store_free_bytes(const struct store *store);
 
+/* max_bytes, or what the disk had room for at the start, if that is less. */
+uint64_t store_max_bytes(const struct store *store);
+
 #endif
