@@ -1,7 +1,8 @@
 /* outcome.h - the end of a task as a client reads it: one entry of RESULT, parsed.
  *
- * Is:      a view; every `struct bytes` points into the entry. Unknown keys are skipped (later versions add some).
- * Is not:  complete: `history` and `result` stay raw for those who want them (PROTOCOL.md, outcome map). */
+ * Is:      a view; every `struct bytes` points into the entry. Unknown keys are skipped (later versions add
+ * some). Is not:  complete: `history` and `result` stay raw for those who want them (PROTOCOL.md, outcome
+ * map). */
 #ifndef MERIDIAN_CLIENT_OUTCOME_H
 #define MERIDIAN_CLIENT_OUTCOME_H
 

@@ -1,7 +1,8 @@
 /* session.c - see session.h: what a session remembers, one step, and when the next one is due.
  *
  * A step takes its event, then sends what may be sent: calls, watches, RECEIVED, tasks. A connection is given
- * up when a request stays unanswered past its time; everything unanswered then goes out again on a new one. */
+ * up when a request stays unanswered past its time; everything unanswered then goes out again on a new one.
+ */
 #include "client/session_state.h"
 
 #include <stdlib.h>
@@ -95,8 +96,8 @@ void session_free(struct session *session)
     drop_all(session, &session->watched);
     struct session_request *request;
     TAILQ_FOREACH(request, &session->unanswered, link)
-        if (request->kind == MESSAGE_SUBMIT)
-            drop_all(session, &request->tasks);
+    if (request->kind == MESSAGE_SUBMIT)
+        drop_all(session, &request->tasks);
     for (uint32_t i = 0; i < SESSION_CALLS_MAX; i++)
         session_call_end(session, i);
     map_release(&session->by_id);
@@ -210,8 +211,10 @@ static void release_given(struct session *session)
 
 bool session_next(struct session *session, struct session_event *ret_event)
 {
-    if (session->received_count == FRAME_ENTRIES_MAX)
+    if (session->received_count == FRAME_ENTRIES_MAX && session->connected)
         return false; /* a step must tell these first */
+    if (session->received_count == FRAME_ENTRIES_MAX)
+        session->received_count = 0; /* nobody there: rather untold than the caller held up */
     release_given(session);
     if (session->happening_count == 0)
         return false;
@@ -329,9 +332,9 @@ static void on_reply(struct session *session, struct session_request *request,
     else if (request->kind == MESSAGE_SUBMIT && header->kind == MESSAGE_ERROR)
         submit_on_error(session, request, header->body, now_ns);
     else if (request->kind == MESSAGE_SUBMIT)
-        submit_requeue(session, request);
+        submit_on_nonsense(session, request, now_ns);
     else if (header->kind == MESSAGE_RESULT || header->kind == MESSAGE_PENDING)
-        watch_on_result(session, header->body, now_ns);
+        watch_on_result(session, header->kind, header->body, now_ns);
     session_request_give(session, request);
 }
 
@@ -347,7 +350,7 @@ static void on_message(struct session *session, const struct event *event)
     }
     uint32_t slot = (uint32_t)(header.sequence & ((1u << SESSION_SLOT_BITS) - 1));
     if (header.sequence == 0 && header.kind == MESSAGE_RESULT)
-        watch_on_result(session, header.body, event->now_ns);
+        watch_on_result(session, header.kind, header.body, event->now_ns);
     else if (slot >= SESSION_REQUESTS_MAX)
         call_on_reply(session, &header);
     else if (session->requests[slot].sequence == header.sequence && header.sequence != 0)
@@ -417,7 +420,7 @@ uint64_t session_deadline_ns(const struct session *session)
 
 const char *session_pressure(const struct session *session)
 {
-    return session->pressure;
+    return session->unaccepted == 0 ? "" : session->pressure;
 }
 
 uint64_t session_heard_ns(const struct session *session)
@@ -445,7 +448,19 @@ uint64_t session_resent(const struct session *session)
     return session->resent;
 }
 
-bool session_busy(const struct session *session)
+void session_finish(struct session *session)
 {
-    return !TAILQ_EMPTY(&session->unanswered) || session->received_count != 0;
+    if (session->received_count == FRAME_ENTRIES_MAX)
+        session->received_count = 0;
+    release_given(session);
+    session->received_since_ns = 1;
+}
+
+bool session_owes(const struct session *session)
+{
+    const struct session_request *request;
+    TAILQ_FOREACH(request, &session->unanswered, link)
+    if (request->kind == MESSAGE_RECEIVED)
+        return true;
+    return session->received_count != 0;
 }

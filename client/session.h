@@ -101,7 +101,9 @@ uint32_t session_unaccepted(const struct session *session);
 /* Messages from the node that made no sense, and times a task was sent again. For reports. */
 uint64_t session_malformed(const struct session *session);
 uint64_t session_resent(const struct session *session);
-/* The last request went unanswered or unsent: something is still to be said or heard. */
-bool session_busy(const struct session *session);
+/* The caller takes no more events and has dealt with the last one: RECEIVED leaves with the next step ... */
+void session_finish(struct session *session);
+/* ... and until it is answered the session owes. */
+bool session_owes(const struct session *session);
 
 #endif

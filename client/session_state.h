@@ -35,6 +35,8 @@ struct session_task {
     uint32_t sends;
     bool watch;
     bool told_early; /* its result came before ACCEPTED did: ask again */
+    bool alone; /* a message with it was refused whole: it goes by itself, so that only the culprit is refused
+                 */
 };
 TAILQ_HEAD(session_tasks, session_task);
 
@@ -92,9 +94,9 @@ struct session {
     uint64_t connect_at_ns, reconnect_ms;
     uint64_t reply_timeout_ms; /* now, doubled while nothing is heard */
     uint64_t heard_ns;
-    uint64_t epoch;              /* of the node, 0 = not heard yet */
-    uint64_t watch_again_ns;     /* watches older than this are void */
-    uint64_t resume_at_ns;       /* no SUBMIT before */
+    uint64_t epoch;                        /* of the node, 0 = not heard yet */
+    uint64_t watch_again_ns;               /* watches older than this are void */
+    uint64_t resume_at_ns;                 /* no SUBMIT before */
     char pressure[SESSION_CODE_BYTES_MAX]; /* why */
     uint32_t unaccepted;
     uint64_t malformed, resent;
@@ -133,6 +135,8 @@ void submit_on_accepted(struct session *session, struct session_request *request
                         uint64_t now_ns);
 void submit_on_error(struct session *session, struct session_request *request, struct bytes body,
                      uint64_t now_ns);
+/* A reply that cannot be one: the tasks are sent again, after a pause. */
+void submit_on_nonsense(struct session *session, struct session_request *request, uint64_t now_ns);
 /* No reply will come: its tasks are sent again, in their old order. */
 void submit_requeue(struct session *session, struct session_request *request);
 
@@ -141,7 +145,7 @@ void watch_begin(struct session *session, struct session_task *task, uint64_t wa
 void watch_flush(struct session *session, uint64_t now_ns, struct outputs *outputs);
 uint64_t watch_deadline_ns(const struct session *session);
 /* RESULT or PENDING, pushed or asked for. */
-void watch_on_result(struct session *session, struct bytes body, uint64_t now_ns);
+void watch_on_result(struct session *session, enum message_kind kind, struct bytes body, uint64_t now_ns);
 void watch_taken(struct session *session, const struct task_id *id);
 
 /* session_call.c */

@@ -14,8 +14,10 @@ enum {
     SUBMITS_PER_STEP = 8,   /* keeps a step within its operations and pieces */
     PAUSE_MS_MAX = 60000,
     PAUSE_MS = 1000, /* where the node named no time */
+    PAIRS_MAX = 32,
 };
 
+/* What the next message takes from the head of the queue. */
 static void note_size(const struct session *session, size_t *count, size_t *size)
 {
     const struct session_task *task;
@@ -23,10 +25,12 @@ static void note_size(const struct session *session, size_t *count, size_t *size
     TAILQ_FOREACH(task, &session->queue, link)
     {
         bool fits = *size + task->size <= FRAME_BYTES_SOFT - SUBMIT_HEAD_ROOM;
-        if ((!fits && *count != 0) || *count == session->options.batch_tasks_max)
+        if (*count != 0 && (!fits || task->alone || *count == session->options.batch_tasks_max))
             break;
         (*count)++;
         *size += task->size;
+        if (task->alone)
+            break;
     }
 }
 
@@ -68,10 +72,11 @@ static void write_submit(struct session *session, struct session_request *reques
     outputs_message_end(outputs);
 }
 
-/* May one more SUBMIT be on its way? */
+/* May one more SUBMIT be on its way? A node that holds us back is asked with one at a time. */
 static bool window_open(const struct session *session)
 {
-    return session->submits_unanswered < session->options.unanswered_max &&
+    uint32_t unanswered_max = session->pressure[0] != '\0' ? 1 : session->options.unanswered_max;
+    return session->submits_unanswered < unanswered_max &&
            (session->submits_unanswered == 0 ||
             session->submit_bytes_unanswered < session->options.unanswered_bytes_max) &&
            !TAILQ_EMPTY(&session->free_requests);
@@ -81,7 +86,6 @@ void submit_flush(struct session *session, uint64_t now_ns, struct outputs *outp
 {
     if (TAILQ_EMPTY(&session->queue) || now_ns < session->resume_at_ns)
         return;
-    session->pressure[0] = '\0';
     for (int i = 0; i < SUBMITS_PER_STEP && window_open(session) && !TAILQ_EMPTY(&session->queue); i++) {
         if (outputs_room(outputs) == 0)
             break;
@@ -125,28 +129,33 @@ struct answer {
     uint64_t retry_after_ms;
 };
 
+static void read_answer_id(struct reader *reader, struct task_id *ret_id)
+{
+    struct bytes id = read_bin(reader, TASK_ID_BYTES, TASK_ID_BYTES);
+    if (id.size == TASK_ID_BYTES)
+        memcpy(ret_id->bytes, id.data, TASK_ID_BYTES);
+}
+
 static void read_answer(struct reader *reader, struct answer *ret_answer)
 {
     *ret_answer = (struct answer){.retry_after_ms = 0};
-    uint32_t pairs = read_map(reader, 32);
+    uint32_t pairs = read_map(reader, PAIRS_MAX);
     for (uint32_t i = 0; i < pairs && !reader_failed(reader); i++) {
         struct bytes key = read_str(reader, 0, NAME_BYTES_MAX);
-        if (bytes_are(key, "id")) {
-            struct bytes id = read_bin(reader, TASK_ID_BYTES, TASK_ID_BYTES);
-            if (id.size == TASK_ID_BYTES)
-                memcpy(ret_answer->id.bytes, id.data, TASK_ID_BYTES);
-        } else if (bytes_are(key, "status")) {
+        if (read_nil(reader))
+            continue;
+        if (bytes_are(key, "id"))
+            read_answer_id(reader, &ret_answer->id);
+        else if (bytes_are(key, "status"))
             ret_answer->status = read_str(reader, 0, NAME_BYTES_MAX);
-        } else if (bytes_are(key, "code") && !read_nil(reader)) {
+        else if (bytes_are(key, "code"))
             ret_answer->code = read_str(reader, 0, NAME_BYTES_MAX);
-        } else if (bytes_are(key, "reason") && !read_nil(reader)) {
+        else if (bytes_are(key, "reason"))
             ret_answer->reason = read_str(reader, 0, PATH_BYTES_MAX);
-        } else if (bytes_are(key, "retry_after_ms") && !read_nil(reader)) {
+        else if (bytes_are(key, "retry_after_ms"))
             ret_answer->retry_after_ms = read_uint(reader, UINT64_MAX);
-        } else if (!bytes_are(key, "code") && !bytes_are(key, "reason") &&
-                   !bytes_are(key, "retry_after_ms")) {
+        else
             (void)read_raw(reader); /* a later version's */
-        }
     }
 }
 
@@ -169,8 +178,10 @@ static void hold_back(struct session *session, struct bytes code, uint64_t retry
 }
 
 static void accept(struct session *session, struct session_request *request, struct session_task *task,
-                   bool duplicate)
+                   bool duplicate, uint64_t now_ns)
 {
+    if (session->resume_at_ns <= now_ns)
+        session->pressure[0] = '\0';
     TAILQ_REMOVE(&request->tasks, task, link);
     session->unaccepted--;
     free(task->bytes);
@@ -200,9 +211,9 @@ static void settle(struct session *session, struct session_request *request, str
                    const struct answer *answer, uint64_t now_ns)
 {
     if (bytes_are(answer->status, "accepted"))
-        accept(session, request, task, false);
+        accept(session, request, task, false, now_ns);
     else if (bytes_are(answer->status, "duplicate"))
-        accept(session, request, task, true);
+        accept(session, request, task, true, now_ns);
     else if (bytes_are(answer->status, "throttled"))
         hold_back(session, bytes_of("throttled"), answer->retry_after_ms, now_ns);
     else if (is_temporary(answer->code))
@@ -219,7 +230,7 @@ static void settle_all(struct session *session, struct session_request *request,
     for (uint32_t i = 0; i < count && !reader_failed(reader) && task != NULL; i++) {
         struct answer answer;
         read_answer(reader, &answer);
-        if (!reader_failed(reader) && !task_id_equal(&answer.id, &task->id))
+        if (!task_id_equal(&answer.id, &task->id))
             reader_fail(reader, READER_RANGE); /* answers come in the order of the tasks */
         if (reader_failed(reader))
             return;
@@ -234,7 +245,7 @@ void submit_on_accepted(struct session *session, struct session_request *request
 {
     struct reader reader;
     reader_init(&reader, body);
-    uint32_t pairs = read_map(&reader, 32);
+    uint32_t pairs = read_map(&reader, PAIRS_MAX);
     for (uint32_t i = 0; i < pairs && !reader_failed(&reader); i++) {
         struct bytes key = read_str(&reader, 0, NAME_BYTES_MAX);
         if (bytes_are(key, "epoch"))
@@ -245,25 +256,35 @@ void submit_on_accepted(struct session *session, struct session_request *request
             (void)read_raw(&reader); /* a later version's */
     }
     if (reader_failed(&reader)) {
-        session->malformed++;
-        hold_back(session, bytes_of("malformed"), 0, now_ns);
+        submit_on_nonsense(session, request, now_ns);
+        return;
     }
     submit_requeue(session, request); /* what was held back, or not answered for */
 }
 
-/* The whole message was refused. What cannot pass fails each of its tasks; the rest waits. */
+void submit_on_nonsense(struct session *session, struct session_request *request, uint64_t now_ns)
+{
+    session->malformed++;
+    hold_back(session, bytes_of("malformed"), 0, now_ns);
+    submit_requeue(session, request);
+}
+
+/* The whole message was refused, though perhaps for one task's sake: of several each is sent by itself. */
 void submit_on_error(struct session *session, struct session_request *request, struct bytes body,
                      uint64_t now_ns)
 {
     struct error_body error;
-    struct session_task *task;
-    if (error_read_body(body, &error) != READER_OK)
-        session->malformed++;
-    if (is_temporary(error.code)) {
+    struct session_task *task = TAILQ_FIRST(&request->tasks);
+    if (error_read_body(body, &error) != READER_OK) {
+        submit_on_nonsense(session, request, now_ns);
+    } else if (is_temporary(error.code)) {
         hold_back(session, error.code, 0, now_ns);
         submit_requeue(session, request);
-        return;
-    }
-    while ((task = TAILQ_FIRST(&request->tasks)) != NULL)
+    } else if (TAILQ_NEXT(task, link) != NULL) {
+        TAILQ_FOREACH(task, &request->tasks, link)
+        task->alone = true;
+        submit_requeue(session, request);
+    } else {
         refuse(session, request, task, error.code, error.reason);
+    }
 }

@@ -6,13 +6,13 @@
 
 #include <stdlib.h>
 
-#include "client/outcome.h"
 #include "proto/assert.h"
 
 enum {
     WATCHES_PER_STEP = 4,
     RECEIVED_FLUSH = 512, /* ids that do not wait for more company */
-    RESULTS_MAX = 65536,  /* rows in one RESULT: bounded by the frame's bytes anyway */
+    ROWS_MAX = 65536,     /* entries in one reply: bounded by the frame's bytes anyway */
+    PAIRS_MAX = 32,
 };
 
 void watch_begin(struct session *session, struct session_task *task, uint64_t watched_ns)
@@ -127,9 +127,8 @@ uint64_t watch_deadline_ns(const struct session *session)
 static void end(struct session *session, struct session_task *task, struct bytes entry)
 {
     uint8_t *copy = malloc(entry.size);
-    if (copy == NULL) { /* asked again later: the node keeps it */
-        return;
-    }
+    if (copy == NULL)
+        return; /* asked again later: the node keeps it */
     memcpy(copy, entry.data, entry.size);
     TAILQ_REMOVE(&session->watched, task, link);
     task->state = TASK_OVER;
@@ -138,35 +137,65 @@ static void end(struct session *session, struct session_task *task, struct bytes
     session_happen(session, task, SESSION_ENDED, false);
 }
 
-static void on_ended(struct session *session, struct reader *reader)
+/* The id of one entry of `results`; the rest is its reader's business (outcome.h). */
+static bool read_end_id(struct bytes entry, struct task_id *ret_id)
 {
-    struct outcome outcome;
-    uint32_t count = read_array(reader, RESULTS_MAX);
+    struct reader reader;
+    bool found = false;
+    reader_init(&reader, entry);
+    uint32_t pairs = read_map(&reader, PAIRS_MAX);
+    for (uint32_t i = 0; i < pairs && !reader_failed(&reader) && !found; i++) {
+        found = bytes_are(read_str(&reader, 0, NAME_BYTES_MAX), "id");
+        if (!found)
+            (void)read_raw(&reader);
+    }
+    struct bytes id = read_bin(&reader, TASK_ID_BYTES, TASK_ID_BYTES);
+    if (!found || id.size != TASK_ID_BYTES)
+        return false;
+    memcpy(ret_id->bytes, id.data, TASK_ID_BYTES);
+    return true;
+}
+
+/* Returns how many ends of watched tasks there were. */
+static uint32_t on_ended(struct session *session, struct reader *reader)
+{
+    struct task_id id;
+    uint32_t ended = 0, count = read_array(reader, ROWS_MAX);
     for (uint32_t i = 0; i < count && !reader_failed(reader); i++) {
         struct bytes entry = read_raw(reader);
-        if (reader_failed(reader) || !outcome_read_end(entry, &outcome)) {
-            session->malformed++;
-            continue;
+        if (entry.size == 0 || !read_end_id(entry, &id)) {
+            reader_fail(reader, READER_TYPE);
+            return ended;
         }
-        struct session_task *task = session_find(session, &outcome.id);
-        if (task != NULL && task->state == TASK_WATCHED)
+        struct session_task *task = session_find(session, &id);
+        if (task != NULL && task->state == TASK_WATCHED) {
             end(session, task, entry);
-        else if (task != NULL && task->state != TASK_OVER)
+            ended++;
+        } else if (task != NULL && task->state != TASK_OVER) {
             task->told_early = true;
+        }
     }
+    return ended;
+}
+
+/* The next watched task of an array of ids; NULL where the task is not watched here. */
+static struct session_task *read_watched(const struct session *session, struct reader *reader)
+{
+    struct bytes raw = read_bin(reader, TASK_ID_BYTES, TASK_ID_BYTES);
+    struct task_id id;
+    if (raw.size != TASK_ID_BYTES)
+        return NULL;
+    memcpy(id.bytes, raw.data, TASK_ID_BYTES);
+    struct session_task *task = session_find(session, &id);
+    return task != NULL && task->state == TASK_WATCHED ? task : NULL;
 }
 
 static void on_unknown(struct session *session, struct reader *reader)
 {
-    uint32_t count = read_array(reader, RESULTS_MAX);
+    uint32_t count = read_array(reader, ROWS_MAX);
     for (uint32_t i = 0; i < count && !reader_failed(reader); i++) {
-        struct bytes raw = read_bin(reader, TASK_ID_BYTES, TASK_ID_BYTES);
-        struct task_id id;
-        if (raw.size != TASK_ID_BYTES)
-            break;
-        memcpy(id.bytes, raw.data, TASK_ID_BYTES);
-        struct session_task *task = session_find(session, &id);
-        if (task == NULL || task->state != TASK_WATCHED)
+        struct session_task *task = read_watched(session, reader);
+        if (task == NULL)
             continue;
         TAILQ_REMOVE(&session->watched, task, link);
         task->state = TASK_OVER;
@@ -175,24 +204,46 @@ static void on_unknown(struct session *session, struct reader *reader)
     }
 }
 
-void watch_on_result(struct session *session, struct bytes body, uint64_t now_ns)
+/* A RESULT holds what fits; ended tasks that did not fit are among its pending ones: ask for those at once.
+ */
+static void ask_again(struct session *session, struct bytes pending)
 {
     struct reader reader;
+    reader_init(&reader, pending);
+    uint32_t count = read_array(&reader, ROWS_MAX);
+    for (uint32_t i = 0; i < count && !reader_failed(&reader); i++) {
+        struct session_task *task = read_watched(session, &reader);
+        if (task == NULL)
+            continue;
+        TAILQ_REMOVE(&session->watched, task, link);
+        watch_begin(session, task, 0);
+    }
+}
+
+void watch_on_result(struct session *session, enum message_kind kind, struct bytes body, uint64_t now_ns)
+{
+    struct reader reader;
+    struct bytes pending = {.size = 0};
+    uint32_t ended = 0;
     reader_init(&reader, body);
-    uint32_t pairs = read_map(&reader, 32);
+    uint32_t pairs = read_map(&reader, PAIRS_MAX);
     for (uint32_t i = 0; i < pairs && !reader_failed(&reader); i++) {
         struct bytes key = read_str(&reader, 0, NAME_BYTES_MAX);
         if (bytes_are(key, "epoch"))
             session_note_epoch(session, read_uint(&reader, UINT64_MAX), now_ns);
         else if (bytes_are(key, "results"))
-            on_ended(session, &reader);
+            ended += on_ended(session, &reader);
         else if (bytes_are(key, "unknown"))
             on_unknown(session, &reader);
+        else if (bytes_are(key, "pending"))
+            pending = read_raw(&reader);
         else
-            (void)read_raw(&reader); /* pending: still watched; the rest is a later version's */
+            (void)read_raw(&reader); /* a later version's */
     }
     if (reader_failed(&reader))
         session->malformed++;
+    else if (kind == MESSAGE_RESULT && ended != 0 && pending.size != 0)
+        ask_again(session, pending);
 }
 
 void watch_taken(struct session *session, const struct task_id *id)
