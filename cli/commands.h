@@ -1,7 +1,8 @@
 /* commands.h - the verbs of the program, one function each, and what they share.
  *
- * Every verb gets its own words (argv[0] is the verb) and returns the exit code: 0 ok, 1 a task failed, 2 usage,
- * 3 timeout, 4 not found, 5 unavailable. Each option also comes from MERIDIAN_NAME in the environment. */
+ * Every verb gets its own words (argv[0] is the verb) and returns the exit code: 0 ok, 1 a task failed, 2
+ * usage, 3 timeout, 4 not found, 5 unavailable. Each option also comes from MERIDIAN_NAME in the environment.
+ */
 #ifndef MERIDIAN_CLI_COMMANDS_H
 #define MERIDIAN_CLI_COMMANDS_H
 
@@ -9,8 +10,14 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-enum exit_code { EXIT_OK = 0, EXIT_TASK_FAILED = 1, EXIT_USAGE = 2, EXIT_TIMEOUT = 3, EXIT_NOT_FOUND = 4,
-                 EXIT_UNAVAILABLE = 5 };
+enum exit_code {
+    EXIT_OK = 0,
+    EXIT_TASK_FAILED = 1,
+    EXIT_USAGE = 2,
+    EXIT_TIMEOUT = 3,
+    EXIT_NOT_FOUND = 4,
+    EXIT_UNAVAILABLE = 5
+};
 
 int cli_submit(int argc, char **argv);
 int cli_task(int argc, char **argv);
@@ -29,8 +36,8 @@ struct common_options {
 /* The argp child with --server and -o; its input is a struct common_options. */
 extern const struct argp common_argp;
 
-/* argp_parse with the options' environment variables put in front. Usage errors exit 2. `program` is "meridian verb".
- * Returns the index of the first word that is no option. */
+/* argp_parse with the options' environment variables put in front. Usage errors exit 2. `program` is
+ * "meridian verb". Returns the index of the first word that is no option. */
 int options_parse(const struct argp *argp, const char *program, int argc, char **argv, void *input);
 /* A usage error: one line, a hint, exit 2. */
 _Noreturn void usage_error(const char *format, ...) __attribute__((format(printf, 1, 2)));

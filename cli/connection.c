@@ -67,8 +67,8 @@ struct client *connection_open(const struct common_options *options)
 
 void connection_unavailable(const struct common_options *options)
 {
-    fprintf(stderr, "meridian: no answer from %s in %d s. Start one here: meridian dev\n", server_find(options),
-            ANSWER_WAIT_MS / 1000);
+    fprintf(stderr, "meridian: no answer from %s in %d s. Start one here: meridian dev\n",
+            server_find(options), ANSWER_WAIT_MS / 1000);
     exit(EXIT_UNAVAILABLE);
 }
 

@@ -1,7 +1,7 @@
 /* connection.h - which cluster is meant, and asking it one question.
  *
- * A verb that gets no answer says so and what to start, and ends the program with EXIT_UNAVAILABLE: nobody wants to
- * look at a half-printed table. A refusal (ERROR) ends it too, with the node's own words. */
+ * A verb that gets no answer says so and what to start, and ends the program with EXIT_UNAVAILABLE: nobody
+ * wants to look at a half-printed table. A refusal (ERROR) ends it too, with the node's own words. */
 #ifndef MERIDIAN_CLI_CONNECTION_H
 #define MERIDIAN_CLI_CONNECTION_H
 
@@ -11,8 +11,8 @@
 
 enum { ANSWER_WAIT_MS = 3000, QUESTION_BYTES_MAX = 64 * 1024 };
 
-/* --server, MERIDIAN_SERVER (options_parse has looked there), .meridian-dev/dev.ini here or in a folder above,
- * tcp://127.0.0.1:7700. */
+/* --server, MERIDIAN_SERVER (options_parse has looked there), .meridian-dev/dev.ini here or in a folder
+ * above, tcp://127.0.0.1:7700. */
 const char *server_find(const struct common_options *options);
 /* Exits EXIT_USAGE if the endpoint is not one. */
 struct client *connection_open(const struct common_options *options);

@@ -8,8 +8,11 @@
 /* Length of the UTF-8 sequence at `at`, 0 if it is not one. */
 static size_t utf8_length(const uint8_t *at, size_t left)
 {
-    size_t length = at[0] < 0x80 ? 1 : at[0] >= 0xc2 && at[0] < 0xe0 ? 2 : at[0] >= 0xe0 && at[0] < 0xf0 ? 3
-                    : at[0] >= 0xf0 && at[0] < 0xf5 ? 4 : 0;
+    size_t length = at[0] < 0x80                    ? 1
+                    : at[0] >= 0xc2 && at[0] < 0xe0 ? 2
+                    : at[0] >= 0xe0 && at[0] < 0xf0 ? 3
+                    : at[0] >= 0xf0 && at[0] < 0xf5 ? 4
+                                                    : 0;
     if (length == 0 || length > left)
         return 0;
     for (size_t i = 1; i < length; i++)
@@ -66,8 +69,8 @@ static void print_base64(FILE *to, struct bytes bytes)
 
 static void print_bin(FILE *to, struct bytes bytes, struct bytes key)
 {
-    bool name = bytes_are(key, "id") || bytes_are(key, "ids") || bytes_are(key, "fence") || bytes_are(key, "pending") ||
-                bytes_are(key, "unknown");
+    bool name = bytes_are(key, "id") || bytes_are(key, "ids") || bytes_are(key, "fence") ||
+                bytes_are(key, "pending") || bytes_are(key, "unknown");
     if (name && (bytes.size == TASK_ID_BYTES || bytes.size == FENCE_BYTES)) {
         char hex[TASK_ID_HEX + 1];
         hex_encode(bytes, hex);

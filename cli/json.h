@@ -1,6 +1,7 @@
 /* json.h - msgpack as the node sent it, as JSON for programs. docs/cli-output.md promises the shapes.
  *
- * Ids and fences (bin of 16 and 12 bytes under "id", "ids", "fence") become hex; other bin is text if it is UTF-8, else
+ * Ids and fences (bin of 16 and 12 bytes under "id", "ids", "fence") become hex; other bin is text if it is
+ * UTF-8, else
  * {"base64": "..."}. Key order is the node's. */
 #ifndef MERIDIAN_CLI_JSON_H
 #define MERIDIAN_CLI_JSON_H

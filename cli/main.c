@@ -48,7 +48,8 @@ static int run_node(const char *role, int argc, char **argv)
     static const struct argp argp = {
         .options = run_options,
         .parser = parse_run,
-        .doc = "Run one node until SIGTERM.\vExample: meridian region run -c eu.ini --set region.worker_grace=3s",
+        .doc = "Run one node until SIGTERM.\vExample: meridian region run -c eu.ini --set "
+               "region.worker_grace=3s",
     };
     struct run_input input = {0};
     char program[64];
@@ -69,12 +70,14 @@ static int cli_broker(int argc, char **argv)
 
 static int region_noun(int argc, char **argv)
 {
-    return argc >= 2 && strcmp(argv[1], "run") == 0 ? run_node("region", argc - 1, argv + 1) : cli_region(argc, argv);
+    return argc >= 2 && strcmp(argv[1], "run") == 0 ? run_node("region", argc - 1, argv + 1)
+                                                    : cli_region(argc, argv);
 }
 
 static int worker_noun(int argc, char **argv)
 {
-    return argc >= 2 && strcmp(argv[1], "run") == 0 ? run_node("worker", argc - 1, argv + 1) : cli_worker(argc, argv);
+    return argc >= 2 && strcmp(argv[1], "run") == 0 ? run_node("worker", argc - 1, argv + 1)
+                                                    : cli_worker(argc, argv);
 }
 
 static int cli_config(int argc, char **argv)
@@ -88,7 +91,8 @@ static int cli_config(int argc, char **argv)
 static int cli_version(int argc, char **argv)
 {
     (void)argc, (void)argv;
-    printf("meridian %s, protocol %d, store format %d\n", MERIDIAN_VERSION, PROTOCOL_VERSION_MAX, STORE_FORMAT_VERSION);
+    printf("meridian %s, protocol %d, store format %d\n", MERIDIAN_VERSION, PROTOCOL_VERSION_MAX,
+           STORE_FORMAT_VERSION);
     return EXIT_OK;
 }
 
@@ -123,7 +127,8 @@ static int cli_help(int argc, char **argv)
     for (int i = 0; i < NOUN_COUNT; i++)
         printf("  %-8s %-54s %s\n", nouns[i].name, nouns[i].help, nouns[i].example);
     printf("\n`meridian NOUN --help' says more. Exit codes: 0 ok, 1 a task failed, 2 usage, 3 timeout,\n"
-           "4 not found, 5 unavailable. Each option can be set in the environment: --server as MERIDIAN_SERVER.\n");
+           "4 not found, 5 unavailable. Each option can be set in the environment: --server as "
+           "MERIDIAN_SERVER.\n");
     return EXIT_OK;
 }
 

@@ -12,7 +12,8 @@
 enum { WORDS_MAX = 65536, NAME_MAX_BYTES = 64 };
 
 static const struct argp_option common_options[] = {
-    {"server", 's', "ENDPOINT", 0, "Cluster to ask (default: $MERIDIAN_SERVER, .meridian-dev here or above, tcp://127.0.0.1:7700)", 90},
+    {"server", 's', "ENDPOINT", 0,
+     "Cluster to ask (default: $MERIDIAN_SERVER, .meridian-dev here or above, tcp://127.0.0.1:7700)", 90},
     {"output", 'o', "FORMAT", 0, "table, json, jsonl or id (default: table)", 90},
     {0},
 };
@@ -50,8 +51,8 @@ static const char *from_environment(const char *option)
 
 static int add_from_environment(const struct argp *argp, char **words, int count)
 {
-    for (const struct argp_option *option = argp->options; option != NULL && (option->name || option->key || option->doc);
-         option++) {
+    for (const struct argp_option *option = argp->options;
+         option != NULL && (option->name || option->key || option->doc); option++) {
         const char *value = option->name == NULL ? NULL : from_environment(option->name);
         if (value == NULL || value[0] == '\0')
             continue;
@@ -115,6 +116,7 @@ uint64_t option_number(const char *option, const char *text, uint64_t min, uint6
     errno = 0;
     unsigned long long value = strtoull(text, &end, 10);
     if (errno != 0 || end == text || *end != '\0' || text[0] == '-' || value < min || value > max)
-        usage_error("--%s %s: a number from %llu to %llu", option, text, (unsigned long long)min, (unsigned long long)max);
+        usage_error("--%s %s: a number from %llu to %llu", option, text, (unsigned long long)min,
+                    (unsigned long long)max);
     return value;
 }

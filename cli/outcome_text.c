@@ -47,8 +47,9 @@ static void report(const struct outcome *outcome)
     if (cause[0] != '\0' && !bytes_are(outcome->state, cause))
         fprintf(stderr, ": %s", cause);
     if (outcome->worker.size > 0)
-        fprintf(stderr, " on %.*s, attempt %llu of %llu", (int)outcome->worker.size, (const char *)outcome->worker.data,
-                (unsigned long long)outcome->attempt, (unsigned long long)outcome->attempts_max);
+        fprintf(stderr, " on %.*s, attempt %llu of %llu", (int)outcome->worker.size,
+                (const char *)outcome->worker.data, (unsigned long long)outcome->attempt,
+                (unsigned long long)outcome->attempts_max);
     fputc('\n', stderr);
 }
 

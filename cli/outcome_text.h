@@ -1,4 +1,5 @@
-/* outcome_text.h - the end of a task as a person reads it: its output passed through, its failure in one line. */
+/* outcome_text.h - the end of a task as a person reads it: its output passed through, its failure in one
+ * line. */
 #ifndef MERIDIAN_CLI_OUTCOME_TEXT_H
 #define MERIDIAN_CLI_OUTCOME_TEXT_H
 

@@ -1,7 +1,7 @@
 /* selector.h - what people write for a task: `last`, `all`, the last 8 (or more) hex digits, or all 32.
  *
- * The ids of the newest submit are kept per server in a file under XDG_STATE_HOME (~/.local/state), written after the
- * node has ACCEPTED them; short ids are looked for there first, then at the node. */
+ * The ids of the newest submit are kept per server in a file under XDG_STATE_HOME (~/.local/state), written
+ * after the node has ACCEPTED them; short ids are looked for there first, then at the node. */
 #ifndef MERIDIAN_CLI_SELECTOR_H
 #define MERIDIAN_CLI_SELECTOR_H
 

@@ -1,4 +1,5 @@
-/* table.h - aligned tables for people: the first row is the heading, columns are as wide as their widest cell.
+/* table.h - aligned tables for people: the first row is the heading, columns are as wide as their widest
+ * cell.
  *
  * Two spaces between columns, none behind the last; numbers to the right. Cells are copied. */
 #ifndef MERIDIAN_CLI_TABLE_H

@@ -9,6 +9,7 @@
 
 #include "cli/json.h"
 #include "cli/outcome_text.h"
+#include "proto/limits.h"
 #include "proto/reader.h"
 
 enum { TICK_MS = 100, REASON_AFTER_MS = 2000, EXIT_INTERRUPTED = 130 };
@@ -60,7 +61,8 @@ static void name_reason(struct client *client, const struct wait *wait)
     if (read_array(&reader, 1) == 0)
         return;
     struct bytes row = read_raw(&reader), state = map_text(row, "state"), reason = map_text(row, "reason");
-    fprintf(stderr, "waiting: %s %.*s", short_id(&wait->ids[at], id), (int)state.size, (const char *)state.data);
+    fprintf(stderr, "waiting: %s %.*s", short_id(&wait->ids[at], id), (int)state.size,
+            (const char *)state.data);
     if (reason.size > 0)
         fprintf(stderr, ", %.*s", (int)reason.size, (const char *)reason.data);
     reader_init(&reader, map_value(row, "considered"));
@@ -83,8 +85,9 @@ static void say_how_to_go_on(const struct wait *wait)
 {
     char id[TASK_ID_SHORT_HEX + 1];
     short_id(&wait->ids[first_left(wait)], id);
-    fprintf(stderr, "\ntask %s goes on%s. Wait: meridian task result %s --wait   Cancel: meridian task cancel %s\n", id,
-            wait->left > 1 ? ", and others with it" : "", id, id);
+    fprintf(stderr,
+            "\ntask %s goes on%s. Wait: meridian task result %s --wait   Cancel: meridian task cancel %s\n",
+            id, wait->left > 1 ? ", and others with it" : "", id, id);
     exit(EXIT_INTERRUPTED);
 }
 
@@ -122,7 +125,8 @@ static void on_event(struct wait *wait, const struct client_event *event, enum e
         fprintf(stderr, "task %s %s: %.*s (%.*s)\n", short_id(named, id),
                 event->kind == CLIENT_REFUSED ? "refused" : "has an unknown outcome", (int)event->reason.size,
                 (const char *)event->reason.data, (int)event->code.size, (const char *)event->code.data);
-        *code = event->kind == CLIENT_UNKNOWN && bytes_are(event->code, "not_found") ? EXIT_NOT_FOUND : EXIT_TASK_FAILED;
+        *code = event->kind == CLIENT_UNKNOWN && bytes_are(event->code, "not_found") ? EXIT_NOT_FOUND
+                                                                                     : EXIT_TASK_FAILED;
         return;
     }
 }

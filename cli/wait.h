@@ -1,5 +1,5 @@
-/* wait.h - waiting for tasks to end, in front of a person: output passed through, the reason of a long wait named,
- * Ctrl-C answered with how to go on. */
+/* wait.h - waiting for tasks to end, in front of a person: output passed through, the reason of a long wait
+ * named, Ctrl-C answered with how to go on. */
 #ifndef MERIDIAN_CLI_WAIT_H
 #define MERIDIAN_CLI_WAIT_H
 

@@ -1,0 +1,205 @@
+/* nodes.c - meridian region list, worker list, worker drain. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "cli/rows.h"
+#include "cli/table.h"
+#include "proto/reader.h"
+
+enum { DEADLINE_MS_DEFAULT = 30000 };
+
+struct node_input {
+    struct common_options common;
+    uint64_t deadline_ms;
+    const char *node;
+};
+
+static const struct argp_option drain_options[] = {
+    {"deadline", 'd', "DURATION", 0, "Then tasks that still run are ended and given back (default: 30s)", 0},
+    {0},
+};
+
+static error_t parse_node(int key, char *text, struct argp_state *state)
+{
+    struct node_input *input = state->input;
+    switch (key) {
+    case ARGP_KEY_INIT:
+        state->child_inputs[0] = &input->common;
+        return 0;
+    case 'd':
+        input->deadline_ms = option_duration_ms("deadline", text);
+        return 0;
+    case ARGP_KEY_ARG:
+        if (input->node != NULL)
+            usage_error("%s: one node at a time", text);
+        input->node = text;
+        return 0;
+    default:
+        return ARGP_ERR_UNKNOWN;
+    }
+}
+
+static struct bytes ask_rows(struct client *client, const struct node_input *input, const char *what)
+{
+    uint8_t buffer[64];
+    struct writer writer;
+    if (input->node != NULL)
+        usage_error("%s: list takes no further words", input->node);
+    writer_init(&writer, buffer, sizeof buffer);
+    write_map(&writer, 1);
+    write_str(&writer, "what");
+    write_str(&writer, what);
+    return connection_ask(client, &input->common, "QUERY", writer_bytes(&writer), "ROWS");
+}
+
+static void text_cell(struct table *table, struct bytes row, const char *key)
+{
+    struct bytes text = map_text(row, key);
+    table_cell(table, "%.*s", (int)text.size, (const char *)text.data);
+}
+
+static void number_cell(struct table *table, struct bytes row, const char *key)
+{
+    table_cell(table, "%llu", (unsigned long long)map_number(row, key));
+}
+
+static void span_cell(struct table *table, struct bytes row, const char *key)
+{
+    char span[SPAN_TEXT_BYTES];
+    uint64_t us = map_number(row, key);
+    table_cell(table, "%s", us == 0 ? "" : span_text(us, span));
+}
+
+static void print_regions(struct bytes rows)
+{
+    static const struct table_column columns[] = {{"REGION", 0, false}, {"STATE", 0, false},
+                                                  {"WORKERS", 0, true}, {"SLOTS", 0, true},
+                                                  {"HELD", 0, true},    {"RTT", 6, true}};
+    struct table *table = table_new(columns, 6);
+    struct reader reader;
+    reader_init(&reader, rows);
+    for (uint32_t count = read_array(&reader, UINT16_MAX); count > 0; count--) {
+        struct bytes row = read_raw(&reader);
+        text_cell(table, row, "name");
+        text_cell(table, row, "state");
+        number_cell(table, row, "workers");
+        number_cell(table, row, "slots");
+        number_cell(table, row, "held");
+        span_cell(table, row, "rtt_us");
+    }
+    table_print(table, stdout);
+}
+
+static void print_workers(struct bytes rows)
+{
+    static const struct table_column columns[] = {
+        {"REGION", 0, false}, {"WORKER", 0, false}, {"STATE", 0, false}, {"SLOTS", 0, true},
+        {"BUSY", 0, true},    {"DONE", 0, true},    {"LOST", 0, true},   {"LATE", 0, true},
+        {"P50", 7, true},     {"P99", 7, true}};
+    struct table *table = table_new(columns, 10);
+    struct reader reader;
+    reader_init(&reader, rows);
+    for (uint32_t count = read_array(&reader, UINT16_MAX); count > 0; count--) {
+        struct bytes row = read_raw(&reader);
+        text_cell(table, row, "region");
+        text_cell(table, row, "name");
+        text_cell(table, row, "state");
+        number_cell(table, row, "slots");
+        number_cell(table, row, "busy");
+        number_cell(table, row, "done");
+        number_cell(table, row, "lost");
+        number_cell(table, row, "late");
+        span_cell(table, row, "p50_us");
+        span_cell(table, row, "p99_us");
+    }
+    table_print(table, stdout);
+}
+
+static int list(struct node_input *input, const char *what, void (*print)(struct bytes rows))
+{
+    struct client *client = connection_open(&input->common);
+    struct bytes reply = ask_rows(client, input, what);
+    if (!rows_print(&input->common, reply))
+        print(map_value(reply, "rows"));
+    client_close(client);
+    return EXIT_OK;
+}
+
+static int region_list(struct node_input *input)
+{
+    return list(input, "regions", print_regions);
+}
+
+static int worker_list(struct node_input *input)
+{
+    return list(input, "workers", print_workers);
+}
+
+static int worker_drain(struct node_input *input)
+{
+    uint8_t buffer[512];
+    struct writer writer;
+    if (input->node == NULL || strchr(input->node, '/') == NULL || strlen(input->node) > 2 * 64 + 1)
+        usage_error("expected a worker, as us/w2");
+    struct client *client = connection_open(&input->common);
+    writer_init(&writer, buffer, sizeof buffer);
+    write_map(&writer, 2);
+    write_str(&writer, "node");
+    write_str(&writer, input->node);
+    write_str(&writer, "deadline_ms");
+    write_uint(&writer, input->deadline_ms);
+    connection_ask(client, &input->common, "DRAIN", writer_bytes(&writer), "DONE");
+    if (input->common.output == OUTPUT_TABLE)
+        printf("%s drains: no new tasks; what runs may go on for %llu s\n", input->node,
+               (unsigned long long)input->deadline_ms / 1000);
+    client_close(client);
+    return EXIT_OK;
+}
+
+static const struct {
+    const char *noun, *verb;
+    int (*run)(struct node_input *);
+    const struct argp_option *options;
+    const char *arguments, *doc;
+} verbs[] = {
+    {"region", "list", region_list, NULL, NULL,
+     "Regions, as the broker sees them.\vExample: meridian region list"},
+    {"worker", "list", worker_list, NULL, NULL,
+     "Workers of all regions. LOST: grants ended by loss; LATE: outcomes refused; P50, P99: from the first "
+     "grant until "
+     "the outcome was recorded.\vExample: meridian worker list -o json"},
+    {"worker", "drain", worker_drain, drain_options, "REGION/WORKER",
+     "Let a worker finish and go.\vExample: meridian worker drain us/w2 --deadline 30s"},
+};
+
+static int run_verb(const char *noun, const char *expected, int argc, char **argv)
+{
+    static const struct argp_child children[] = {{&common_argp, 0, NULL, 0}, {0}};
+    for (size_t i = 0; i < sizeof verbs / sizeof verbs[0] && argc >= 2; i++) {
+        if (strcmp(noun, verbs[i].noun) != 0 || strcmp(argv[1], verbs[i].verb) != 0)
+            continue;
+        static struct node_input input = {.deadline_ms = DEADLINE_MS_DEFAULT};
+        char program[64];
+        struct argp argp = {.options = verbs[i].options,
+                            .parser = parse_node,
+                            .args_doc = verbs[i].arguments,
+                            .doc = verbs[i].doc,
+                            .children = children};
+        snprintf(program, sizeof program, "meridian %s %s", noun, verbs[i].verb);
+        options_parse(&argp, program, argc - 1, argv + 1, &input);
+        return verbs[i].run(&input);
+    }
+    fprintf(stderr, "meridian: %s: expected %s\n", noun, expected);
+    return EXIT_USAGE;
+}
+
+int cli_region(int argc, char **argv)
+{
+    return run_verb("region", "list or run; as `meridian region list'", argc, argv);
+}
+
+int cli_worker(int argc, char **argv)
+{
+    return run_verb("worker", "list, drain or run; as `meridian worker list'", argc, argv);
+}

@@ -1,0 +1,383 @@
+/* task.c - meridian task list|show|explain|result|cancel. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "cli/json.h"
+#include "cli/rows.h"
+#include "cli/table.h"
+#include "cli/wait.h"
+#include "proto/limits.h"
+#include "proto/reader.h"
+
+enum { LIST_LIMIT = 50, LIST_MAX = 256, IDS_MAX = 512, NAMES_WIDTH = 6 };
+
+struct task_input {
+    struct common_options common;
+    bool open, wait;
+    uint64_t limit, timeout_ms;
+    char *words[IDS_MAX];
+    int word_count;
+};
+
+static const struct argp_option list_options[] = {
+    {"open", 'O', NULL, 0, "Only tasks that have not ended", 0},
+    {"limit", 'l', "N", 0, "At most so many (default: 50)", 0},
+    {0},
+};
+static const struct argp_option result_options[] = {
+    {"wait", 'w', NULL, 0, "Wait for the end", 0},
+    {0},
+};
+
+static error_t parse_task(int key, char *text, struct argp_state *state)
+{
+    struct task_input *input = state->input;
+    switch (key) {
+    case ARGP_KEY_INIT:
+        state->child_inputs[0] = &input->common;
+        return 0;
+    case 'O':
+        input->open = true;
+        return 0;
+    case 'l':
+        input->limit = option_number("limit", text, 1, LIST_MAX);
+        return 0;
+    case 'w':
+        input->wait = true;
+        return 0;
+    case ARGP_KEY_ARG:
+        if (input->word_count == IDS_MAX)
+            usage_error("at most %d tasks at once", IDS_MAX);
+        input->words[input->word_count++] = text;
+        return 0;
+    default:
+        return ARGP_ERR_UNKNOWN;
+    }
+}
+
+/* ---- list, show ---- */
+
+static void write_what(struct writer *writer, uint32_t pairs, const char *what)
+{
+    write_map(writer, pairs);
+    write_str(writer, "what");
+    write_str(writer, what);
+}
+
+static void print_task_table(struct bytes rows)
+{
+    static const struct table_column columns[] = {{"ID", 8, false},    {"STATE", 8, false},
+                                                  {"WHERE", 0, false}, {"ATTEMPT", 0, true},
+                                                  {"AGE", 4, false},   {"REASON", 0, false}};
+    struct table *table = table_new(columns, 6);
+    struct reader reader;
+    reader_init(&reader, rows);
+    for (uint32_t count = read_array(&reader, UINT16_MAX); count > 0; count--) {
+        char id[TASK_ID_SHORT_HEX + 1] = "", age[SPAN_TEXT_BYTES];
+        struct bytes row = read_raw(&reader), raw = map_text(row, "id"), state = map_text(row, "state");
+        struct bytes where = map_text(row, "where"), reason = map_text(row, "reason");
+        uint64_t attempt = map_number(row, "attempt");
+        if (raw.size == TASK_ID_BYTES)
+            short_id((const struct task_id *)raw.data, id);
+        table_cell(table, "%s", id);
+        table_cell(table, "%.*s", (int)state.size, (const char *)state.data);
+        table_cell(table, "%.*s", (int)where.size, (const char *)where.data);
+        if (attempt > 0)
+            table_cell(table, "%llu", (unsigned long long)attempt);
+        else
+            table_cell(table, "%s", "");
+        table_cell(table, "%s", attempt > 0 ? age_text(map_number(row, "age_ms"), age) : "");
+        table_cell(table, "%.*s%s%s%s", (int)reason.size, (const char *)reason.data,
+                   reason.size > 0 && map_bool(row, "dup_possible") ? "  " : "",
+                   map_bool(row, "dup_possible") ? "dup_possible" : "",
+                   map_bool(row, "stale") ? "  (stale)" : "");
+    }
+    table_print(table, stdout);
+}
+
+static int task_list(struct task_input *input)
+{
+    uint8_t buffer[128];
+    struct writer writer;
+    struct client *client = connection_open(&input->common);
+    writer_init(&writer, buffer, sizeof buffer);
+    write_what(&writer, 3, "tasks");
+    write_str(&writer, "open");
+    write_bool(&writer, input->open);
+    write_str(&writer, "limit");
+    write_uint(&writer, input->limit);
+    struct bytes reply = connection_ask(client, &input->common, "QUERY", writer_bytes(&writer), "ROWS");
+    if (!rows_print(&input->common, reply)) {
+        print_task_table(map_value(reply, "rows"));
+        if (map_bool(reply, "more"))
+            fprintf(stderr, "there are more; --limit shows up to %d\n", LIST_MAX);
+    }
+    client_close(client);
+    return EXIT_OK;
+}
+
+/* The row of one task; exits EXIT_NOT_FOUND without one. `what` is "explain" or "tasks". */
+static struct bytes ask_row(struct client *client, struct task_input *input, const char *what,
+                            struct bytes *ret_reply)
+{
+    uint8_t buffer[128];
+    struct writer writer;
+    if (input->word_count != 1)
+        usage_error("expected one task: `last' or its id");
+    struct task_id id = selector_task(client, &input->common, input->words[0]);
+    bool explain = strcmp(what, "explain") == 0;
+    writer_init(&writer, buffer, sizeof buffer);
+    write_what(&writer, 2, what);
+    write_str(&writer, explain ? "id" : "ids");
+    if (!explain)
+        write_array(&writer, 1);
+    write_bin(&writer, (struct bytes){id.bytes, TASK_ID_BYTES});
+    *ret_reply = connection_ask(client, &input->common, "QUERY", writer_bytes(&writer), "ROWS");
+    struct reader reader;
+    reader_init(&reader, map_value(*ret_reply, "rows"));
+    if (read_array(&reader, UINT16_MAX) == 0) {
+        fprintf(stderr, "meridian: task %s is not known at %s\n", input->words[0],
+                server_find(&input->common));
+        exit(EXIT_NOT_FOUND);
+    }
+    return read_raw(&reader);
+}
+
+static void print_fields(struct bytes row)
+{
+    struct reader reader;
+    reader_init(&reader, row);
+    for (uint32_t pairs = read_map(&reader, 64); pairs > 0; pairs--) {
+        struct bytes key = read_str(&reader, 0, NAME_BYTES_MAX), value = read_raw(&reader);
+        struct reader text;
+        reader_init(&text, value);
+        printf("%-14.*s", (int)key.size, (const char *)key.data);
+        if (reader_peek(&text) == TYPE_STR) {
+            struct bytes shown = read_str(&text, 0, SIZE_MAX);
+            printf("%.*s", (int)shown.size, (const char *)shown.data);
+        } else if (reader_peek(&text) == TYPE_BIN) {
+            char hex[TASK_ID_HEX + 1];
+            hex_encode(read_bin(&text, 0, TASK_ID_BYTES), hex);
+            printf("%s", hex);
+        } else {
+            json_print(stdout, value);
+        }
+        putchar('\n');
+    }
+}
+
+static int task_show(struct task_input *input)
+{
+    struct bytes reply;
+    struct client *client = connection_open(&input->common);
+    struct bytes row = ask_row(client, input, "tasks", &reply);
+    if (!rows_print(&input->common, reply))
+        print_fields(row);
+    client_close(client);
+    return EXIT_OK;
+}
+
+/* ---- explain ---- */
+
+static int task_explain(struct task_input *input)
+{
+    struct bytes reply;
+    struct client *client = connection_open(&input->common);
+    struct bytes row = ask_row(client, input, "explain", &reply);
+    if (!rows_print(&input->common, reply)) {
+        char id[TASK_ID_SHORT_HEX + 1], age[SPAN_TEXT_BYTES];
+        struct bytes state = map_text(row, "state"), reason = map_text(row, "reason"),
+                     raw = map_text(row, "id");
+        short_id((const struct task_id *)raw.data, id);
+        printf("%s  %.*s", id, (int)state.size, (const char *)state.data);
+        if (map_number(row, "attempt") > 0)
+            printf(" %s", age_text(map_number(row, "age_ms"), age));
+        if (reason.size > 0)
+            printf("  %.*s", (int)reason.size, (const char *)reason.data);
+        printf(map_bool(row, "dup_possible") ? "  dup_possible\n" : "\n");
+        struct reader reader;
+        reader_init(&reader, map_value(row, "considered"));
+        uint32_t count = reader.at == reader.end ? 0 : read_array(&reader, 1024);
+        for (; count > 0; count--) {
+            struct bytes considered = read_raw(&reader), text = map_text(considered, "text");
+            struct reader names;
+            int width = 0;
+            reader_init(&names, map_value(considered, "names"));
+            printf("  ");
+            for (uint32_t i = 0, name_count = read_array(&names, 1024); i < name_count; i++) {
+                struct bytes name = read_str(&names, 0, NAME_BYTES_MAX);
+                width += printf("%s%.*s", i == 0 ? "" : " ", (int)name.size, (const char *)name.data);
+            }
+            printf("%*s  %.*s\n", width < NAMES_WIDTH ? NAMES_WIDTH - width : 0, "", (int)text.size,
+                   (const char *)text.data);
+        }
+    }
+    client_close(client);
+    return EXIT_OK;
+}
+
+/* ---- result, cancel ---- */
+
+static int task_result(struct task_input *input)
+{
+    static struct task_id ids[IDS_MAX];
+    static bool ended[IDS_MAX];
+    if (input->word_count == 0)
+        usage_error("expected tasks: `last' or ids");
+    struct client *client = connection_open(&input->common);
+    for (int i = 0; i < input->word_count; i++) {
+        ids[i] = selector_task(client, &input->common, input->words[i]);
+        client_watch(client, ids[i].bytes, (uint64_t)i);
+    }
+    if (!input->wait) {
+        struct bytes reply, row = ask_row(client, input, "tasks", &reply), state = map_text(row, "state");
+        static const char *const ends[] = {"completed", "failed", "cancelled", "expired"};
+        bool over = false;
+        for (int i = 0; i < 4; i++)
+            over = over || bytes_are(state, ends[i]);
+        if (!over) {
+            fprintf(stderr, "meridian: task %s is %.*s; wait for it with --wait\n", input->words[0],
+                    (int)state.size, (const char *)state.data);
+            return EXIT_TIMEOUT;
+        }
+    }
+    struct wait wait = {.options = &input->common,
+                        .ids = ids,
+                        .ended = ended,
+                        .count = (size_t)input->word_count,
+                        .left = (size_t)input->word_count,
+                        .for_end = true};
+    enum exit_code code = wait_for_tasks(client, &wait);
+    client_close(client);
+    return code;
+}
+
+/* One CANCEL for up to 512 ids; prints what became of each. */
+static enum exit_code cancel_ids(struct client *client, struct task_input *input, const struct task_id *ids,
+                                 uint32_t count)
+{
+    static uint8_t buffer[QUESTION_BYTES_MAX];
+    enum exit_code code = EXIT_OK;
+    struct writer writer;
+    writer_init(&writer, buffer, sizeof buffer);
+    write_map(&writer, 1);
+    write_str(&writer, "ids");
+    write_array(&writer, count);
+    for (uint32_t i = 0; i < count; i++)
+        write_bin(&writer, (struct bytes){ids[i].bytes, TASK_ID_BYTES});
+    struct bytes reply =
+        connection_ask(client, &input->common, "CANCEL", writer_bytes(&writer), "CANCELLING");
+    struct reader reader;
+    reader_init(&reader, map_value(reply, "tasks"));
+    for (uint32_t rows = read_array(&reader, IDS_MAX); rows > 0; rows--) {
+        struct bytes row = read_raw(&reader), raw = map_text(row, "id"), status = map_text(row, "status");
+        struct bytes state = map_text(row, "state");
+        char id[TASK_ID_SHORT_HEX + 1] = "";
+        if (raw.size == TASK_ID_BYTES)
+            short_id((const struct task_id *)raw.data, id);
+        if (bytes_are(status, "unknown"))
+            code = EXIT_NOT_FOUND;
+        if (input->common.output != OUTPUT_TABLE) {
+            json_print(stdout, row);
+            putchar('\n');
+        } else if (bytes_are(status, "unknown")) {
+            fprintf(stderr, "task %s is not known\n", id);
+        } else {
+            printf("task %s %s%.*s\n", id,
+                   bytes_are(status, "ended") && !bytes_are(state, "cancelled") ? "had ended: " : "",
+                   (int)state.size, (const char *)state.data);
+        }
+    }
+    return code;
+}
+
+/* Every open task, page after page, until none is left that is not being cancelled. */
+static enum exit_code cancel_all(struct client *client, struct task_input *input)
+{
+    static struct task_id ids[LIST_MAX];
+    enum exit_code code = EXIT_OK;
+    for (;;) {
+        uint8_t buffer[128];
+        uint32_t count = 0;
+        struct writer writer;
+        writer_init(&writer, buffer, sizeof buffer);
+        write_what(&writer, 3, "tasks");
+        write_str(&writer, "open");
+        write_bool(&writer, true);
+        write_str(&writer, "limit");
+        write_uint(&writer, LIST_MAX);
+        struct bytes reply = connection_ask(client, &input->common, "QUERY", writer_bytes(&writer), "ROWS");
+        bool more = map_bool(reply, "more");
+        struct reader reader;
+        reader_init(&reader, map_value(reply, "rows"));
+        for (uint32_t rows = read_array(&reader, LIST_MAX); rows > 0; rows--) {
+            struct bytes row = read_raw(&reader), raw = map_text(row, "id");
+            if (raw.size == TASK_ID_BYTES && !bytes_are(map_text(row, "state"), "cancelling"))
+                memcpy(ids[count++].bytes, raw.data, TASK_ID_BYTES);
+        }
+        if (count > 0)
+            code = cancel_ids(client, input, ids, count);
+        if (!more || count == 0)
+            return code;
+    }
+}
+
+static int task_cancel(struct task_input *input)
+{
+    static struct task_id ids[IDS_MAX];
+    if (input->word_count == 0)
+        usage_error("expected tasks: `last', `all' or ids");
+    struct client *client = connection_open(&input->common);
+    enum exit_code code;
+    if (input->word_count == 1 && strcmp(input->words[0], "all") == 0) {
+        code = cancel_all(client, input);
+    } else {
+        for (int i = 0; i < input->word_count; i++)
+            ids[i] = selector_task(client, &input->common, input->words[i]);
+        code = cancel_ids(client, input, ids, (uint32_t)input->word_count);
+    }
+    client_close(client);
+    return code;
+}
+
+/* ---- verbs ---- */
+
+static const struct {
+    const char *name;
+    int (*run)(struct task_input *);
+    const struct argp_option *options;
+    const char *arguments, *doc;
+} verbs[] = {
+    {"list", task_list, list_options, NULL,
+     "The newest tasks, or the open ones.\vExample: meridian task list --open"},
+    {"show", task_show, NULL, "TASK", "What is known of a task.\vExample: meridian task show last"},
+    {"explain", task_explain, NULL, "TASK",
+     "Why a task is where it is: who was considered, and why not.\vExample: meridian task explain last"},
+    {"result", task_result, result_options, "TASK...",
+     "Pass the output and error of ended tasks through.\vExample: meridian task result last --wait"},
+    {"cancel", task_cancel, NULL, "TASK...|all",
+     "Cancel queued and running tasks.\vExample: meridian task cancel 91d4a07e"},
+};
+
+int cli_task(int argc, char **argv)
+{
+    static const struct argp_child children[] = {{&common_argp, 0, NULL, 0}, {0}};
+    for (size_t i = 0; i < sizeof verbs / sizeof verbs[0] && argc >= 2; i++) {
+        if (strcmp(argv[1], verbs[i].name) != 0)
+            continue;
+        static struct task_input input = {.limit = LIST_LIMIT};
+        char program[64];
+        struct argp argp = {.options = verbs[i].options,
+                            .parser = parse_task,
+                            .args_doc = verbs[i].arguments,
+                            .doc = verbs[i].doc,
+                            .children = children};
+        snprintf(program, sizeof program, "meridian task %s", verbs[i].name);
+        options_parse(&argp, program, argc - 1, argv + 1, &input);
+        return verbs[i].run(&input);
+    }
+    fprintf(stderr,
+            "meridian: task: expected list, show, explain, result or cancel; as `meridian task list'\n");
+    return EXIT_USAGE;
+}
