@@ -9,7 +9,10 @@
 
 #include "engine/peer.h"
 
-enum { LINE_BYTES_MAX = 1024 };
+enum {
+    LINE_BYTES_MAX = 1024,
+    LINES_PER_SECOND = 50, /* of one code: a flood must not cost a disk */
+};
 
 static const struct {
     enum trace_level level;
@@ -57,12 +60,41 @@ static int value_text(char *to, size_t size, uint64_t value)
     return snprintf(to, size, "%" PRIu64, value);
 }
 
+/* How much of a code was logged in this second. Only the loop's thread logs traces. */
+static struct {
+    time_t second;
+    uint32_t shown, hidden;
+} budgets[TRACE_CODE_COUNT];
+
+/* False if the code has had its lines for this second; what was left out is said with the next line that is
+ * not. Debug is for seeing everything. */
+static bool spend(enum trace_code code)
+{
+    time_t second = time(NULL);
+    if (level_min == TRACE_DEBUG)
+        return true;
+    if (budgets[code].second != second) {
+        uint32_t hidden = budgets[code].hidden;
+        budgets[code].second = second;
+        budgets[code].shown = budgets[code].hidden = 0;
+        if (hidden != 0)
+            log_line(codes[code].level, "%" PRIu32 " more lines were left out of: %s", hidden,
+                     codes[code].text);
+    }
+    if (budgets[code].shown == LINES_PER_SECOND) {
+        budgets[code].hidden++;
+        return false;
+    }
+    budgets[code].shown++;
+    return true;
+}
+
 void log_trace(const struct trace *trace)
 {
     static const struct task_id none;
     char text[LINE_BYTES_MAX];
     size_t size = 0;
-    if (codes[trace->code].level < level_min)
+    if (codes[trace->code].level < level_min || !spend(trace->code))
         return;
     for (const char *at = codes[trace->code].text; *at != '\0' && size < sizeof text - 64; at++) {
         if (at[0] == '%' && (at[1] == 'a' || at[1] == 'b')) {

@@ -1,7 +1,9 @@
 /* log.h - one line on stderr for everything worth knowing: time, node, level, text.
  *
  * Is:      the reader of engine/trace.h's texts, and the voice of the host itself.
- * Threads: any; a line is written in one piece. */
+ *          Above debug, a code that comes too often in a second is cut short, and the log says by how many.
+ * Threads: traces one, lines any; a line is written in one piece.
+ */
 #ifndef MERIDIAN_HOST_LOG_H
 #define MERIDIAN_HOST_LOG_H
 
