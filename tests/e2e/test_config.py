@@ -38,7 +38,7 @@ class Config(unittest.TestCase):
         self.assert_names(self.run_node("broker", self.broker("beet = 1s")), 6, "beet")
 
     def test_unknown_section(self):
-        self.assert_names(self.run_node("broker", self.broker("[brooker]\nbeat = 1s")), 7, "brooker")
+        self.assert_names(self.run_node("broker", self.broker("[brooker]\nbeat = 1s")), 6, "brooker")
 
     def test_wrong_type(self):
         self.assert_names(self.run_node("broker", self.broker("beat = soon")), 6, "beat", "soon")

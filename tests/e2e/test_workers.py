@@ -13,6 +13,7 @@ from effects import Effects
 PYTHON_WORKER = """
 import sys, time
 sys.path.insert(0, sys.argv[1])
+import meridian
 
 def reverse(payload, task):
     return payload[::-1]
