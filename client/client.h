@@ -69,13 +69,13 @@ struct client *client_open(const char *endpoint, const struct client_options *op
 /* Sends what RECEIVED is due (at most 200 ms), then frees everything. NULL is fine. */
 void client_close(struct client *client);
 
-/* Hand in a task; it is sent with the next client_next, client_flush or client_call. `watch`: hear of its end
- * too. */
+/* Hand in a task; it is sent with the next client_next or client_call. `watch`: hear of its end too. */
 enum client_status client_submit(struct client *client, const struct client_task *task, uint64_t tag,
                                  bool watch, uint8_t ret_id[TASK_ID_BYTES]);
 /* Hear of the end of a task that was handed in earlier, here or elsewhere. */
 enum client_status client_watch(struct client *client, const uint8_t id[TASK_ID_BYTES], uint64_t tag);
-/* The next event, waiting up to `timeout_ms` for one (0: only what is there). */
+/* The next event, waiting up to `timeout_ms` for one (0: only what is there). A signal ends the wait early,
+ * with CLIENT_TIMEOUT: the caller may have something to look at. */
 enum client_status client_next(struct client *client, uint64_t timeout_ms, struct client_event *ret_event);
 /* One request with one reply, as PROTOCOL.md has it: kind "QUERY", "CANCEL", "DRAIN", "WATCH", "RECEIVED";
  * `body` is an encoded map. `patience_ms`: how long the node may take on purpose (wait_ms). The reply's kind

@@ -119,7 +119,7 @@ static enum session_status task_add(struct session *session, const struct task_i
 {
     if (map_find(&session->by_id, id) != 0)
         return SESSION_KNOWN;
-    if (session->tasks.live == session->options.tasks_max)
+    if (session_is_full(session))
         return SESSION_FULL;
     uint32_t index = slab_take(&session->tasks);
     if (index == 0)
@@ -430,7 +430,12 @@ uint64_t session_heard_ns(const struct session *session)
 
 uint32_t session_open(const struct session *session)
 {
-    return session->tasks.live;
+    return session->tasks.live - (session->given != NULL);
+}
+
+bool session_is_full(const struct session *session)
+{
+    return session->tasks.live == session->options.tasks_max;
 }
 
 uint32_t session_unaccepted(const struct session *session)

@@ -97,6 +97,7 @@ const char *session_pressure(const struct session *session);
 uint64_t session_heard_ns(const struct session *session);
 /* Open tasks, and of these the ones the node has not yet answered for. */
 uint32_t session_open(const struct session *session);
+bool session_is_full(const struct session *session);
 uint32_t session_unaccepted(const struct session *session);
 /* Messages from the node that made no sense, and times a task was sent again. For reports. */
 uint64_t session_malformed(const struct session *session);
