@@ -14,7 +14,7 @@ enum { OVERRIDES_MAX = 64 };
 
 static const struct argp_option run_options[] = {
     {"config", 'c', "FILE", 0, "Configuration of the node (see conf/)", 0},
-    {"set", 'S', "SECTION.KEY=VALUE", 0, "Override one key of it; may be repeated", 0},
+    {"set", 's', "SECTION.KEY=VALUE", 0, "Override one key of it; may be repeated", 0},
     {0},
 };
 
@@ -31,7 +31,7 @@ static error_t parse_run(int key, char *text, struct argp_state *state)
     case 'c':
         input->config = text;
         return 0;
-    case 'S':
+    case 's':
         if (input->override_count == OVERRIDES_MAX)
             usage_error("--set: at most %d times", OVERRIDES_MAX);
         input->overrides[input->override_count++] = text;

@@ -54,7 +54,9 @@ static int add_from_environment(const struct argp *argp, char **words, int count
     for (const struct argp_option *option = argp->options;
          option != NULL && (option->name || option->key || option->doc); option++) {
         const char *value = option->name == NULL ? NULL : from_environment(option->name);
-        if (value == NULL || value[0] == '\0')
+        bool off = option->arg == NULL && value != NULL && strcmp(value, "1") != 0 && strcmp(value, "true") != 0 &&
+                   strcmp(value, "yes") != 0;
+        if (value == NULL || value[0] == '\0' || off)
             continue;
         char *word;
         int size = option->arg != NULL ? asprintf(&word, "--%s=%s", option->name, value)
@@ -74,7 +76,11 @@ int options_parse(const struct argp *argp, const char *program, int argc, char *
     words[count++] = (char *)(uintptr_t)program;
     count = add_from_environment(argp, words, count);
     int added = count - 1;
-    for (int i = 1; i < argc && count + 1 < WORDS_MAX; i++)
+    if (count + argc > WORDS_MAX) {
+        fprintf(stderr, "%s: more than %d words\n", program, WORDS_MAX);
+        exit(EXIT_USAGE);
+    }
+    for (int i = 1; i < argc; i++)
         words[count++] = argv[i];
     words[count] = NULL;
     argp_err_exit_status = EXIT_USAGE;
