@@ -6,7 +6,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "cli/connection.h"
+#include "cli/cluster.h"
 #include "proto/limits.h"
 
 enum { TASKS_DEFAULT = 100000, BATCH_DEFAULT = 128, IN_FLIGHT_DEFAULT = 8192, PAYLOAD_DEFAULT = 256 };
@@ -186,7 +186,7 @@ int cli_bench(int argc, char **argv)
     case BENCH_OK:
         break;
     case BENCH_UNAVAILABLE:
-        connection_unavailable(&input.common);
+        cluster_unavailable(&input.common);
     case BENCH_ENDPOINT:
         usage_error("--server %s: not an endpoint, as tcp://127.0.0.1:7700", input.bench.server);
     }

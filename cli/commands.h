@@ -29,7 +29,7 @@ enum output_mode { OUTPUT_TABLE, OUTPUT_JSON, OUTPUT_JSONL, OUTPUT_ID };
 
 /* What every verb that asks a cluster takes. */
 struct common_options {
-    const char *server; /* --server, else found: see server_find in connection.h */
+    const char *server; /* --server, else found: see server_find in cluster.h */
     enum output_mode output;
 };
 

@@ -5,7 +5,7 @@
 #include <string.h>
 #include <time.h>
 
-#include "cli/connection.h"
+#include "cli/cluster.h"
 #include "cli/dev.h"
 #include "proto/reader.h"
 

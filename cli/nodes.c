@@ -50,7 +50,7 @@ static struct bytes ask_rows(struct client *client, const struct node_input *inp
     write_map(&writer, 1);
     write_str(&writer, "what");
     write_str(&writer, what);
-    return connection_ask(client, &input->common, "QUERY", writer_bytes(&writer), "ROWS");
+    return cluster_ask(client, &input->common, "QUERY", writer_bytes(&writer), "ROWS");
 }
 
 static void text_cell(struct table *table, struct bytes row, const char *key)
@@ -118,7 +118,7 @@ static void print_workers(struct bytes rows)
 
 static int list(struct node_input *input, const char *what, void (*print)(struct bytes rows))
 {
-    struct client *client = connection_open(&input->common);
+    struct client *client = cluster_open(&input->common);
     struct bytes reply = ask_rows(client, input, what);
     if (!rows_print(&input->common, reply))
         print(map_value(reply, "rows"));
@@ -142,14 +142,14 @@ static int worker_drain(struct node_input *input)
     struct writer writer;
     if (input->node == NULL || strchr(input->node, '/') == NULL || strlen(input->node) > 2 * 64 + 1)
         usage_error("expected a worker, as us/w2");
-    struct client *client = connection_open(&input->common);
+    struct client *client = cluster_open(&input->common);
     writer_init(&writer, buffer, sizeof buffer);
     write_map(&writer, 2);
     write_str(&writer, "node");
     write_str(&writer, input->node);
     write_str(&writer, "deadline_ms");
     write_uint(&writer, input->deadline_ms);
-    connection_ask(client, &input->common, "DRAIN", writer_bytes(&writer), "DONE");
+    cluster_ask(client, &input->common, "DRAIN", writer_bytes(&writer), "DONE");
     if (input->common.output == OUTPUT_TABLE)
         printf("%s drains: no new tasks; what runs may go on for %llu s\n", input->node,
                (unsigned long long)input->deadline_ms / 1000);

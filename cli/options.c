@@ -54,8 +54,8 @@ static int add_from_environment(const struct argp *argp, char **words, int count
     for (const struct argp_option *option = argp->options;
          option != NULL && (option->name || option->key || option->doc); option++) {
         const char *value = option->name == NULL ? NULL : from_environment(option->name);
-        bool off = option->arg == NULL && value != NULL && strcmp(value, "1") != 0 && strcmp(value, "true") != 0 &&
-                   strcmp(value, "yes") != 0;
+        bool off = option->arg == NULL && value != NULL && strcmp(value, "1") != 0 &&
+                   strcmp(value, "true") != 0 && strcmp(value, "yes") != 0;
         if (value == NULL || value[0] == '\0' || off)
             continue;
         char *word;

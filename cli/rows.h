@@ -3,7 +3,7 @@
 #ifndef MERIDIAN_CLI_ROWS_H
 #define MERIDIAN_CLI_ROWS_H
 
-#include "cli/connection.h"
+#include "cli/cluster.h"
 
 /* False, and nothing printed, if the mode is `table`. `reply` is the body of ROWS. */
 bool rows_print(const struct common_options *options, struct bytes reply);

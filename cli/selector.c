@@ -87,7 +87,7 @@ static struct task_id resolve(struct client *client, const struct common_options
     write_str(&writer, "short");
     write_str(&writer, lower);
     struct bytes rows =
-        map_value(connection_ask(client, options, "QUERY", writer_bytes(&writer), "ROWS"), "rows");
+        map_value(cluster_ask(client, options, "QUERY", writer_bytes(&writer), "ROWS"), "rows");
     struct reader reader;
     reader_init(&reader, rows);
     uint32_t count = read_array(&reader, UINT16_MAX);

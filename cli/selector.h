@@ -5,7 +5,7 @@
 #ifndef MERIDIAN_CLI_SELECTOR_H
 #define MERIDIAN_CLI_SELECTOR_H
 
-#include "cli/connection.h"
+#include "cli/cluster.h"
 
 /* Keep the ids of this submit as `last`. Trouble with the file is told on stderr and costs nothing else. */
 void selector_remember(const struct common_options *options, const struct task_id *ids, size_t count);

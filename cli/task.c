@@ -100,14 +100,14 @@ static int task_list(struct task_input *input)
 {
     uint8_t buffer[128];
     struct writer writer;
-    struct client *client = connection_open(&input->common);
+    struct client *client = cluster_open(&input->common);
     writer_init(&writer, buffer, sizeof buffer);
     write_what(&writer, 3, "tasks");
     write_str(&writer, "open");
     write_bool(&writer, input->open);
     write_str(&writer, "limit");
     write_uint(&writer, input->limit);
-    struct bytes reply = connection_ask(client, &input->common, "QUERY", writer_bytes(&writer), "ROWS");
+    struct bytes reply = cluster_ask(client, &input->common, "QUERY", writer_bytes(&writer), "ROWS");
     if (!rows_print(&input->common, reply)) {
         print_task_table(map_value(reply, "rows"));
         if (map_bool(reply, "more"))
@@ -133,7 +133,7 @@ static struct bytes ask_row(struct client *client, struct task_input *input, con
     if (!explain)
         write_array(&writer, 1);
     write_bin(&writer, (struct bytes){id.bytes, TASK_ID_BYTES});
-    *ret_reply = connection_ask(client, &input->common, "QUERY", writer_bytes(&writer), "ROWS");
+    *ret_reply = cluster_ask(client, &input->common, "QUERY", writer_bytes(&writer), "ROWS");
     struct reader reader;
     reader_init(&reader, map_value(*ret_reply, "rows"));
     if (read_array(&reader, UINT16_MAX) == 0) {
@@ -170,7 +170,7 @@ static void print_fields(struct bytes row)
 static int task_show(struct task_input *input)
 {
     struct bytes reply;
-    struct client *client = connection_open(&input->common);
+    struct client *client = cluster_open(&input->common);
     struct bytes row = ask_row(client, input, "tasks", &reply);
     if (!rows_print(&input->common, reply))
         print_fields(row);
@@ -183,7 +183,7 @@ static int task_show(struct task_input *input)
 static int task_explain(struct task_input *input)
 {
     struct bytes reply;
-    struct client *client = connection_open(&input->common);
+    struct client *client = cluster_open(&input->common);
     struct bytes row = ask_row(client, input, "explain", &reply);
     if (!rows_print(&input->common, reply)) {
         char id[TASK_ID_SHORT_HEX + 1], age[SPAN_TEXT_BYTES];
@@ -225,7 +225,7 @@ static int task_result(struct task_input *input)
     static bool ended[IDS_MAX];
     if (input->word_count == 0)
         usage_error("expected tasks: `last' or ids");
-    struct client *client = connection_open(&input->common);
+    struct client *client = cluster_open(&input->common);
     for (int i = 0; i < input->word_count; i++) {
         ids[i] = selector_task(client, &input->common, input->words[i]);
         client_watch(client, ids[i].bytes, (uint64_t)i);
@@ -266,8 +266,7 @@ static enum exit_code cancel_ids(struct client *client, struct task_input *input
     write_array(&writer, count);
     for (uint32_t i = 0; i < count; i++)
         write_bin(&writer, (struct bytes){ids[i].bytes, TASK_ID_BYTES});
-    struct bytes reply =
-        connection_ask(client, &input->common, "CANCEL", writer_bytes(&writer), "CANCELLING");
+    struct bytes reply = cluster_ask(client, &input->common, "CANCEL", writer_bytes(&writer), "CANCELLING");
     struct reader reader;
     reader_init(&reader, map_value(reply, "tasks"));
     for (uint32_t rows = read_array(&reader, IDS_MAX); rows > 0; rows--) {
@@ -307,7 +306,7 @@ static enum exit_code cancel_all(struct client *client, struct task_input *input
         write_bool(&writer, true);
         write_str(&writer, "limit");
         write_uint(&writer, LIST_MAX);
-        struct bytes reply = connection_ask(client, &input->common, "QUERY", writer_bytes(&writer), "ROWS");
+        struct bytes reply = cluster_ask(client, &input->common, "QUERY", writer_bytes(&writer), "ROWS");
         bool more = map_bool(reply, "more");
         struct reader reader;
         reader_init(&reader, map_value(reply, "rows"));
@@ -328,7 +327,7 @@ static int task_cancel(struct task_input *input)
     static struct task_id ids[IDS_MAX];
     if (input->word_count == 0)
         usage_error("expected tasks: `last', `all' or ids");
-    struct client *client = connection_open(&input->common);
+    struct client *client = cluster_open(&input->common);
     enum exit_code code;
     if (input->word_count == 1 && strcmp(input->words[0], "all") == 0) {
         code = cancel_all(client, input);

@@ -149,7 +149,7 @@ enum exit_code wait_for_tasks(struct client *client, struct wait *wait)
             say_how_to_go_on(wait);
         uint64_t waited_ms = now_ms() - began_ms;
         if (!client_heard(client) && waited_ms >= ANSWER_WAIT_MS)
-            connection_unavailable(wait->options);
+            cluster_unavailable(wait->options);
         if (!pressure_named && client_pressure(client)[0] != '\0') {
             fprintf(stderr, "waiting: the node holds new tasks back (%s)\n", client_pressure(client));
             pressure_named = true;

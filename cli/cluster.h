@@ -1,9 +1,9 @@
-/* connection.h - which cluster is meant, and asking it one question.
+/* cluster.h - which cluster is meant, and asking it one question.
  *
  * A verb that gets no answer says so and what to start, and ends the program with EXIT_UNAVAILABLE: nobody
  * wants to look at a half-printed table. A refusal (ERROR) ends it too, with the node's own words. */
-#ifndef MERIDIAN_CLI_CONNECTION_H
-#define MERIDIAN_CLI_CONNECTION_H
+#ifndef MERIDIAN_CLI_CLUSTER_H
+#define MERIDIAN_CLI_CLUSTER_H
 
 #include "cli/commands.h"
 #include "client/client.h"
@@ -15,14 +15,14 @@ enum { ANSWER_WAIT_MS = 3000, QUESTION_BYTES_MAX = 64 * 1024 };
  * above, tcp://127.0.0.1:7700. */
 const char *server_find(const struct common_options *options);
 /* Exits EXIT_USAGE if the endpoint is not one. */
-struct client *connection_open(const struct common_options *options);
+struct client *cluster_open(const struct common_options *options);
 /* "no answer from ... in 3 s. Start one here: meridian dev", exit EXIT_UNAVAILABLE. */
-_Noreturn void connection_unavailable(const struct common_options *options);
+_Noreturn void cluster_unavailable(const struct common_options *options);
 
 /* Send `kind` with `body`; the reply must be `expected`, whose body is returned (a view until the next call).
  * Exits as above; ERROR not_found exits EXIT_NOT_FOUND, any other EXIT_TASK_FAILED. */
-struct bytes connection_ask(struct client *client, const struct common_options *options, const char *kind,
-                            struct bytes body, const char *expected);
+struct bytes cluster_ask(struct client *client, const struct common_options *options, const char *kind,
+                         struct bytes body, const char *expected);
 /* The value of `key` in a map; size 0 if there is none. */
 struct bytes map_value(struct bytes map, const char *key);
 /* Likewise as text (size 0 if it is none), number, boolean. */

@@ -1,5 +1,5 @@
-/* connection.c - see connection.h. */
-#include "cli/connection.h"
+/* cluster.c - see cluster.h. */
+#include "cli/cluster.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -54,7 +54,7 @@ const char *server_find(const struct common_options *options)
     return SERVER_DEFAULT;
 }
 
-struct client *connection_open(const struct common_options *options)
+struct client *cluster_open(const struct common_options *options)
 {
     struct client_options client_options;
     client_options_default(&client_options);
@@ -65,19 +65,19 @@ struct client *connection_open(const struct common_options *options)
     return client;
 }
 
-void connection_unavailable(const struct common_options *options)
+void cluster_unavailable(const struct common_options *options)
 {
     fprintf(stderr, "meridian: no answer from %s in %d s. Start one here: meridian dev\n",
             server_find(options), ANSWER_WAIT_MS / 1000);
     exit(EXIT_UNAVAILABLE);
 }
 
-struct bytes connection_ask(struct client *client, const struct common_options *options, const char *kind,
-                            struct bytes body, const char *expected)
+struct bytes cluster_ask(struct client *client, const struct common_options *options, const char *kind,
+                         struct bytes body, const char *expected)
 {
     struct bytes reply_kind, reply;
     if (client_call(client, kind, body, 0, ANSWER_WAIT_MS, &reply_kind, &reply) != CLIENT_OK)
-        connection_unavailable(options);
+        cluster_unavailable(options);
     if (bytes_are(reply_kind, expected))
         return reply;
     struct bytes code = map_text(reply, "code"), reason = map_text(reply, "reason");
