@@ -96,8 +96,9 @@ void session_free(struct session *session)
     drop_all(session, &session->watched);
     struct session_request *request;
     TAILQ_FOREACH(request, &session->unanswered, link)
-    if (request->kind == MESSAGE_SUBMIT)
+    {
         drop_all(session, &request->tasks);
+    }
     for (uint32_t i = 0; i < SESSION_CALLS_MAX; i++)
         session_call_end(session, i);
     map_release(&session->by_id);
@@ -114,12 +115,26 @@ struct session_task *session_find(const struct session *session, const struct ta
     return index == 0 ? NULL : slab_at(&session->tasks, index);
 }
 
+/* The event handed out last has been dealt with: forget its task if that was its last. */
+static void release_given(struct session *session)
+{
+    struct session_task *task = session->given;
+    session->given = NULL;
+    if (task == NULL)
+        return;
+    if (session->given_ended)
+        watch_taken(session, &task->id);
+    task_drop(session, task);
+}
+
 static enum session_status task_add(struct session *session, const struct task_id *id, uint64_t tag,
                                     struct session_task **ret_task)
 {
+    if (session->received_count < FRAME_ENTRIES_MAX)
+        release_given(session); /* it may be this very id again */
     if (map_find(&session->by_id, id) != 0)
         return SESSION_KNOWN;
-    if (session_is_full(session))
+    if (session->tasks.live == session->options.tasks_max)
         return SESSION_FULL;
     uint32_t index = slab_take(&session->tasks);
     if (index == 0)
@@ -195,18 +210,6 @@ bool session_explain(struct session_task *task, struct bytes code, struct bytes 
 bool session_has_next(const struct session *session)
 {
     return session->happening_count != 0;
-}
-
-/* The event before has been dealt with: forget its task if that was its last. */
-static void release_given(struct session *session)
-{
-    struct session_task *task = session->given;
-    session->given = NULL;
-    if (task == NULL)
-        return;
-    if (session->given_ended)
-        watch_taken(session, &task->id);
-    task_drop(session, task);
 }
 
 bool session_next(struct session *session, struct session_event *ret_event)
@@ -435,7 +438,7 @@ uint32_t session_open(const struct session *session)
 
 bool session_is_full(const struct session *session)
 {
-    return session->tasks.live == session->options.tasks_max;
+    return session_open(session) == session->options.tasks_max;
 }
 
 uint32_t session_unaccepted(const struct session *session)
@@ -465,7 +468,9 @@ bool session_owes(const struct session *session)
 {
     const struct session_request *request;
     TAILQ_FOREACH(request, &session->unanswered, link)
-    if (request->kind == MESSAGE_RECEIVED)
-        return true;
+    {
+        if (request->kind == MESSAGE_RECEIVED)
+            return true;
+    }
     return session->received_count != 0;
 }

@@ -77,7 +77,8 @@ enum session_status session_submit(struct session *session, const struct task_id
 /* Watch a task that was handed in earlier or by somebody else. */
 enum session_status session_watch(struct session *session, const struct task_id *id, uint64_t tag);
 
-/* The next event; its views are good until the next call, which also counts as having dealt with this one. */
+/* The next event; its views are good until the next session_next, session_submit or session_watch, which also
+ * counts as having dealt with this one. */
 bool session_next(struct session *session, struct session_event *ret_event);
 bool session_has_next(const struct session *session);
 

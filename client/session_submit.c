@@ -282,7 +282,9 @@ void submit_on_error(struct session *session, struct session_request *request, s
         submit_requeue(session, request);
     } else if (TAILQ_NEXT(task, link) != NULL) {
         TAILQ_FOREACH(task, &request->tasks, link)
-        task->alone = true;
+        {
+            task->alone = true;
+        }
         submit_requeue(session, request);
     } else {
         refuse(session, request, task, error.code, error.reason);
