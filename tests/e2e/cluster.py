@@ -2,7 +2,8 @@
 
 Every node is a process of MERIDIAN_BIN (default: build/release/meridian) on 127.0.0.1. Beats are 100 ms,
 graces 1 s. Nodes are ended by pid when the test ends, and die with it (PDEATHSIG). A node that ended by
-itself fails the test. Ports come from MERIDIAN_E2E_PORTS (default 24000-24999).
+itself fails the test. Ports come from MERIDIAN_E2E_PORTS (default 24000-24999), a block for each test
+process: they can run side by side.
 MERIDIAN_E2E_KEEP=1 keeps the directories.
 """
 from __future__ import annotations
@@ -29,11 +30,13 @@ import meridian  # noqa: E402
 BIN = os.environ.get("MERIDIAN_BIN", str(ROOT / "build" / "release" / "meridian"))
 PR_SET_PDEATHSIG = 1
 LOG_TAIL_LINES = 25
+BLOCK_PORTS = 100  # of one test process
 ENDED = ("completed", "failed", "cancelled", "expired")
 
 T = TypeVar("T")
 _libc = ctypes.CDLL(None, use_errno=True)
-_ports_given: set[int] = set()
+_block: tuple[int, socket.socket] | None = None
+_next_port = 0
 
 
 def wait_until(condition: Callable[[], T], what: str, deadline_s: float = 15.0) -> T:
@@ -51,18 +54,31 @@ def wait_until(condition: Callable[[], T], what: str, deadline_s: float = 15.0) 
         time.sleep(0.02)
 
 
-def free_port() -> int:
-    """A port of our range that nobody listens on; never given twice by this process."""
+def take_block() -> tuple[int, socket.socket]:
+    """The first port of a block that no other test process has; a bound abstract socket marks it as ours."""
     first, last = map(int, os.environ.get("MERIDIAN_E2E_PORTS", "24000-24999").split("-"))
-    count = last - first + 1
-    for offset in range(count):
-        port = first + (os.getpid() * 37 + offset) % count
+    for block in range(first, last + 2 - BLOCK_PORTS, BLOCK_PORTS):
+        mark = socket.socket(socket.AF_UNIX)
+        try:
+            mark.bind(f"\0meridian-e2e-{block}")
+            return block, mark
+        except OSError:
+            mark.close()
+    raise AssertionError(f"every block of ports in {first}-{last} is in use")
+
+
+def free_port() -> int:
+    """A port that nobody listens on, not given by this process lately."""
+    global _block, _next_port
+    if _block is None:
+        _block = take_block()
+    for _ in range(BLOCK_PORTS):
+        port = _block[0] + _next_port % BLOCK_PORTS
+        _next_port += 1
         with socket.socket() as probe:
-            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            if port not in _ports_given and probe.connect_ex(("127.0.0.1", port)) != 0:
-                _ports_given.add(port)
+            if probe.connect_ex(("127.0.0.1", port)) != 0:
                 return port
-    raise AssertionError(f"no free port in {first}-{last}")
+    raise AssertionError(f"no free port in {_block[0]}-{_block[0] + BLOCK_PORTS - 1}")
 
 
 def loopback(port: int) -> str:

@@ -48,8 +48,8 @@ class Hostile(unittest.TestCase):
         self.assertEqual(b"fine\n", self.client.result(id).output)
 
     def refused(self, code, *naming, **body):
-        """The one task of a SUBMIT is refused, alone or with its message, with `code` and a reason that has every
-        word of `naming`."""
+        """The one task of a SUBMIT is refused, alone or with its message, with `code` and a reason that has
+        every word of `naming`."""
         try:
             [answer] = self.client.ask("SUBMIT", {"tasks": [body]})[1]["tasks"]
             refusal = meridian.Refused(answer.get("code"), answer.get("reason"))
@@ -183,8 +183,8 @@ class Hostile(unittest.TestCase):
         self.refused("invalid_field", "argv", argv=[])
         self.refused("invalid_field", "argv", argv=["true"], type="both")
         self.refused("invalid_field", "cwd", argv=["true"], cwd="relative")
-        for kind, body, naming in (("SUBMIT", {"tasks": [{"argv": ["true"]}, {"argv": ["true"], "colour": 1}]},
-                                    "tasks[1].colour"),
+        colourful = [{"argv": ["true"]}, {"argv": ["true"], "colour": 1}]
+        for kind, body, naming in (("SUBMIT", {"tasks": colourful}, "tasks[1].colour"),
                                    ("SUBMIT", {"tasks": [{"argv": ["true"]}], "extra": 1}, "extra"),
                                    ("WATCH", {"ids": [bytes(16)], "wait_ms": 30001}, "wait_ms"),
                                    ("QUERY", {"what": "everything"}, "everything"),

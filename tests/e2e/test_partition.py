@@ -19,8 +19,8 @@ class Partition(unittest.TestCase):
         self.stopped_worker(lambda gates: (gates[1].touch(), gates[2].touch()), lambda gates: None)
 
     def stopped_worker(self, before_return, after_return):
-        """w1 is stopped past its grace while it runs a task, w2 gets the task, w1 comes back with its outcome. The gates
-        let the attempts end."""
+        """w1 is stopped past its grace while it runs a task, w2 gets the task, w1 comes back with its outcome.
+        The gates let the attempts end."""
         cluster = self.cluster
         cluster.small("eu/w1", slots=1)
         client = cluster.client()
@@ -38,7 +38,7 @@ class Partition(unittest.TestCase):
         self.assertEqual(0, cluster.worker_row(client, "eu/w1").get("late", 0))
 
         cluster.signal("eu/w1", signal.SIGCONT)
-        wait_until(lambda: cluster.worker_row(client, "eu/w1").get("late") == 1, "the late outcome is counted")
+        wait_until(lambda: cluster.worker_row(client, "eu/w1").get("late") == 1, "the late outcome counts")
         after_return(gates)
         result = client.result(id)
         self.assertEqual(("completed", "eu/w2", 2), (result.state, result.worker, result.attempt))

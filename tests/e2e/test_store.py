@@ -1,7 +1,7 @@
 """What is on disk: a full store, and the restart of every node with tasks in every state."""
 import unittest
 
-from cluster import Cluster, meridian, wait_until
+from cluster import Cluster, free_port, loopback, meridian, wait_until
 from effects import Effects
 
 PAYLOAD = bytes(64 * 1024)
@@ -106,9 +106,8 @@ class Store(unittest.TestCase):
         cluster.broker()
         wait_until(lambda: cluster.client(answer_ms=500).query("cluster"), "the broker answers")
         log = cluster.nodes["broker"].log_text()
-        second = cluster.configure("second", "broker", {}, {"node.data": cluster.directory / "broker"})
-        second.config.write_text(second.config.read_text().replace("[broker]", (
-            "[broker]\nclients = tcp://127.0.0.1:24998\nregions = tcp://127.0.0.1:24999")))
+        ports = {"clients": loopback(free_port()), "regions": loopback(free_port())}
+        second = cluster.configure("second", "broker", ports, {"node.data": cluster.directory / "broker"})
         cluster.start("second")
         self.assertNotEqual(0, cluster.wait_exit("second"))
         self.assertIn(str(cluster.directory / "broker"), second.log_text())

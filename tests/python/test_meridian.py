@@ -27,7 +27,8 @@ class Node:
         self.socket = zmq.Context.instance().socket(zmq.ROUTER)
         self.socket.setsockopt(zmq.LINGER, 0)
         self.socket.setsockopt(zmq.RCVTIMEO, RECEIVE_MS)
-        self.endpoint = f"tcp://127.0.0.1:{self.socket.bind_to_random_port('tcp://127.0.0.1', 24900, 24999)}"
+        port = self.socket.bind_to_random_port("tcp://127.0.0.1", 24900, 24999)
+        self.endpoint = f"tcp://127.0.0.1:{port}"
         test.addCleanup(self.socket.close)
         self.sequences: dict[bytes, int] = {}
 
