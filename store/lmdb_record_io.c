@@ -268,10 +268,42 @@ static bool gather(struct store *store, enum table table, MDB_cursor *cursor, co
     return true;
 }
 
+/* All parts of a number, one behind the other: together `size` bytes. */
+static bool get_all(struct store *store, enum table table, uint64_t number, uint8_t *to, size_t size)
+{
+    struct key first = key_make(number, 0);
+    MDB_cursor *cursor;
+    if (!store_cursor(store, table, &cursor))
+        return false;
+    MDB_val name = key_value(&first);
+    MDB_val value;
+    size_t done = 0;
+    int code = mdb_cursor_get(cursor, &name, &value, MDB_SET_RANGE);
+    while (code == 0 && name.mv_size == KEY_BYTES && memcmp(name.mv_data, first.bytes, 8) == 0) {
+        struct key key = key_make(number, (uint32_t)get_be((const uint8_t *)name.mv_data + 8, 4));
+        struct head head;
+        if (!head_read(store, table, &key, value, &head))
+            return false;
+        if (head.size > size - done)
+            return fail_record(store, table, &key, "its parts are larger than its node remembers");
+        if (!gather(store, table, cursor, &key, &head, to + done))
+            return false;
+        if (seal_crc(table, &key, to + done, head.size) != head.crc)
+            return fail_record(store, table, &key, "its checksum is wrong");
+        done += head.size;
+        code = mdb_cursor_get(cursor, &name, &value, MDB_NEXT);
+    }
+    if (code != 0 && code != MDB_NOTFOUND)
+        return store_fail_lmdb(store, "read a record", code);
+    return done == size || fail_record(store, table, &first, "its parts are smaller than its node remembers");
+}
+
 bool store_get(struct store *store, enum table table, uint64_t number, uint32_t part, uint8_t *to,
                size_t size)
 {
     ASSERT(table < TABLE_COUNT);
+    if (part == PART_ALL)
+        return get_all(store, table, number, to, size);
     struct key key = key_make(number, part);
     MDB_cursor *cursor;
     if (!store_cursor(store, table, &cursor))

@@ -231,6 +231,26 @@ Test(store, erase_takes_all_parts_and_chunks_of_a_number_and_nothing_else)
     cr_assert_eq(entries(TABLE_ATTEMPTS), 0);
 }
 
+Test(store, all_parts_of_a_number_are_read_one_behind_the_other)
+{
+    uint8_t have[60 + 9000 + 40], want[60 + 9000 + 40];
+    struct pattern first = {1}, second = {2}, third = {3};
+    fill_pattern(&first, want, 60);
+    fill_pattern(&second, want + 60, 9000);
+    fill_pattern(&third, want + 9060, 40);
+    begin();
+    put(TABLE_ATTEMPTS, 1, 0, 50, 9);
+    put(TABLE_ATTEMPTS, 2, 0, 60, 1);
+    put(TABLE_ATTEMPTS, 2, 1, 9000, 2);
+    put(TABLE_ATTEMPTS, 2, 7, 40, 3);
+    put(TABLE_ATTEMPTS, 3, 0, 50, 9);
+    cr_assert(store_get(store, TABLE_ATTEMPTS, 2, PART_ALL, have, sizeof have), "%s", store_problem(store));
+    cr_assert_arr_eq(have, want, sizeof want);
+    cr_assert_not(store_get(store, TABLE_ATTEMPTS, 2, PART_ALL, have, sizeof have - 1));
+    cr_assert_not(store_get(store, TABLE_ATTEMPTS, 4, PART_ALL, have, 50));
+    end();
+}
+
 Test(store, numbers_are_appended_and_reused_below_the_last_one)
 {
     begin();
