@@ -37,14 +37,16 @@ static bool is_structural(enum error_code code)
     return code != ERROR_NONE && code != ERROR_TOO_LARGE;
 }
 
-static bool read_body(struct bytes body, struct submit *submit, const char **ret_reason)
+/* False with `ret_field` empty if the body is malformed, else with the name of an unknown or repeated field.
+ */
+static bool read_body(struct bytes body, struct submit *submit, struct bytes *ret_field)
 {
     struct reader reader;
     bool seen_tasks = false, seen_watch = false;
     reader_init(&reader, body);
-    *ret_reason = "body: a map with \"tasks\" (1 to 1024 task maps) and, if wanted, \"watch\" (bool)";
-    uint32_t pairs = read_map(&reader, 2);
-    for (uint32_t i = 0; i < pairs; i++) {
+    *ret_field = (struct bytes){body.data, 0};
+    uint32_t pairs = read_map(&reader, UINT32_MAX);
+    for (uint32_t i = 0; i < pairs && !reader_failed(&reader); i++) {
         struct bytes key = read_str(&reader, 0, NAME_BYTES_MAX);
         if (bytes_are(key, "tasks") && !seen_tasks) {
             seen_tasks = true;
@@ -55,6 +57,7 @@ static bool read_body(struct bytes body, struct submit *submit, const char **ret
             seen_watch = true;
             submit->watch = read_bool(&reader);
         } else {
+            *ret_field = key;
             return false;
         }
     }
@@ -222,9 +225,14 @@ void broker_on_submit(struct broker *broker, const struct event *event, const st
 {
     struct submit submit = {.watch = false};
     bool too_large[FRAME_ENTRIES_MAX];
-    const char *reason;
-    if (!read_body(header->body, &submit, &reason)) {
-        broker_refuse(broker, event, header->sequence, ERROR_MALFORMED, reason, outputs);
+    struct bytes field;
+    if (!read_body(header->body, &submit, &field)) {
+        if (field.size > 0)
+            broker_refuse_field(broker, event, header->sequence, field, outputs);
+        else
+            broker_refuse(broker, event, header->sequence, ERROR_MALFORMED,
+                          "body: a map with \"tasks\" (1 to 1024 task maps) and, if wanted, \"watch\" (bool)",
+                          outputs);
         return;
     }
     if (!parse_all(broker, event, header->sequence, &submit, too_large, outputs))

@@ -179,3 +179,14 @@ Test(submit, of_the_most_tasks_each_of_a_new_class_fits_one_step)
     fixture_act("restart");
     cr_expect_eq(fixture_state_count("ready"), FRAME_ENTRIES_MAX);
 }
+
+Test(submit, names_an_unknown_field_of_the_message)
+{
+    struct writer *writer = fixture_client_frame(MESSAGE_SUBMIT);
+    write_map(writer, 1);
+    write_str(writer, "jobs");
+    write_array(writer, 0);
+    fixture_client_deliver(1);
+    cr_expect_str_eq(fixture.text, "c1 ERROR unknown_field");
+    cr_expect(strncmp(fixture.reason, "jobs: ", 6) == 0, "%s", fixture.reason);
+}
