@@ -141,6 +141,10 @@ bool ended_restore(struct ended *ended, uint64_t number, struct bytes bytes, str
     ended->open = 0;
     ended->next_number = number + 1;
     add_record(ended, &record);
+    /* The ring is full and begins late: ids went by number, not by age. None older than it is known. */
+    const struct ended_record *oldest = record_at(ended, 0);
+    if (oldest->number > 1 && ended->next - ended->first + ENDED_RECORD_MAX > ended->ids_max)
+        ended->horizon_ms = oldest->wall_ms;
     return !reader_failed(&reader);
 }
 

@@ -190,3 +190,23 @@ Test(submit, names_an_unknown_field_of_the_message)
     cr_expect_str_eq(fixture.text, "c1 ERROR unknown_field");
     cr_expect(strncmp(fixture.reason, "jobs: ", 6) == 0, "%s", fixture.reason);
 }
+
+Test(submit, of_an_id_older_than_one_that_was_forgotten_is_too_old)
+{
+    fixture.options.dedupe_ids_max = 3;
+    fixture_new_broker();
+    fixture_act("start");
+    for (int i = 1; i <= 5; i++) {
+        fixture_act("c1 submit %d", i);
+        fixture_act("c1 cancel %d", i);
+        fixture_act("later 1000");
+    }
+    cr_expect_eq(fixture_state_count("ended"), 3);
+    submit_of_age(1700000000000 - 1);
+    cr_expect_str_eq(fixture.text, "c1 ACCEPTED new refused:too_old", "it may be one of the forgotten");
+    fixture_act("restart");
+    submit_of_age(1700000000000 - 1);
+    cr_expect_str_eq(fixture.text, "c1 ACCEPTED new refused:too_old", "and a restart does not forget that");
+    submit_of_age(fixture.wall_ms);
+    cr_expect_str_eq(fixture.text, "c1 ACCEPTED new accepted");
+}
