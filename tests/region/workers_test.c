@@ -1,0 +1,141 @@
+/* workers_test.c - workers that fall silent, come back, restart, hold what they should not. */
+#include <criterion/criterion.h>
+
+#include "tests/region/node_fixture.h"
+
+TestSuite(workers, .init = fixture_set_up, .fini = fixture_tear_down);
+
+#define TABLE(name, ...) REGION_TABLE(workers, name, __VA_ARGS__)
+
+TABLE(a_lost_workers_task_is_marked_before_it_is_given_again, {"w1 join", W1_JOINED}, {"w2 join", W2_JOINED},
+      {"assign 1.1 retries=1", GIVEN_1 " 1/2"}, {"w1 silent", ""}, {"later 9000", ""},
+      {"later 1000", "+attempts 1, +states 1 ready dup, +grants 2, w2 ASSIGN 1:1.1.2 dup 2/3, -grants 1"},
+      {"w1 outcome 1:1.1.1 completed exit=0", "w1 GREET"},
+      {"w2 outcome 1:1.1.2 completed exit=0",
+       "+outcomes 1, +states 1 ended dup, w2 SETTLED 1:1.1.2 recorded, up OUTCOME 1:1.1.2 completed dup "
+       "eu/w2 2/3 exit 0 after 1 eu/w1 lost worker_lost, -grants 2, -envelopes 1"})
+
+TABLE(a_lost_workers_cancelled_task_may_still_run, {"w1 join", W1_JOINED}, {"assign 1.1", GIVEN_1},
+      {"stop 1.1", "+states 1 granted cancelling, w1 STOP 1:1.1.1"}, {"w1 silent", ""},
+      {"later 10000", "+outcomes 1, +states 1 ended dup cancelling, up OUTCOME 1:1.1.1 cancelled dup "
+                      "may_still_run eu/w1 1/1, -grants 1, -envelopes 1"})
+
+TABLE(a_suspect_gets_no_work_and_keeps_what_it_has, {"w1 join", W1_JOINED}, {"w1 silent", ""},
+      {"later 3000", ""}, {"assign 1.1", TAKEN_1}, {"later 1000", ""},
+      {"w1 beat", "+grants 1, w1 ASSIGN 1:1.1.1"})
+
+TABLE(a_suspect_that_speaks_again_keeps_its_task, {"w1 join", W1_JOINED}, {"assign 1.1", GIVEN_1},
+      {"w1 silent", ""}, {"later 9000", ""}, {"w1 beat", ""},
+      {"w1 outcome 1:1.1.1 completed exit=0",
+       "+outcomes 1, +states 1 ended, w1 SETTLED 1:1.1.1 recorded, up OUTCOME 1:1.1.1 completed eu/w1 1/1 "
+       "exit 0, -grants 1, -envelopes 1"})
+
+TABLE(a_cut_worker_that_comes_back_keeps_its_task, {"w1 join", W1_JOINED}, {"assign 1.1", GIVEN_1},
+      {"w1 down", ""}, {"later 5000", ""}, {"w1 hello", "w1 WELCOME"},
+      {"w1 inventory 1:1.1.1 running 5000", ""}, {"w1 end", ""},
+      {"w1 outcome 1:1.1.1 completed exit=0",
+       "+outcomes 1, +states 1 ended, w1 SETTLED 1:1.1.1 recorded, up OUTCOME 1:1.1.1 completed eu/w1 1/1 "
+       "exit 0, -grants 1, -envelopes 1"})
+
+TABLE(what_the_same_life_does_not_claim_is_sent_again, {"w1 join slots=2", W1_JOINED},
+      {"assign 1.1; 2.1",
+       "+classes 1, +envelopes 1, +states 1 ready, +envelopes 2, +states 2 ready, up TAKEN 1:1.0.0, up TAKEN "
+       "2:1.0.0 | +grants 1, w1 ASSIGN 1:1.1.1, w1 ASSIGN 2:1.1.1"},
+      {"w1 down", ""}, {"w1 hello slots=2", "w1 WELCOME"}, {"w1 inventory 2:1.1.1 waiting", ""},
+      {"w1 end", "w1 ASSIGN 1:1.1.1"})
+
+TABLE(what_a_new_life_does_not_claim_is_lost, {"w1 join slots=2", W1_JOINED},
+      {"assign 1.1; 2.1",
+       "+classes 1, +envelopes 1, +states 1 ready, +envelopes 2, +states 2 ready, up TAKEN 1:1.0.0, up TAKEN "
+       "2:1.0.0 | +grants 1, w1 ASSIGN 1:1.1.1, w1 ASSIGN 2:1.1.1"},
+      {"w1 down", ""}, {"w1 hello slots=2 boot=2", W1_JOINED}, {"w1 inventory 2:1.1.1 ended", ""},
+      {"w1 end", "+attempts 1, +states 1 ready dup, +grants 2, w1 ASSIGN 1:1.1.2 dup 2/2"},
+      {"w1 outcome 2:1.1.1 completed exit=0",
+       "+outcomes 2, +states 2 ended, w1 SETTLED 2:1.1.1 recorded, up OUTCOME 2:1.1.1 completed eu/w1 1/1 "
+       "exit 0, -grants 1, -envelopes 2"})
+
+TABLE(a_new_life_is_noticed_though_its_first_session_broke, {"w1 join", W1_JOINED}, {"assign 1.1", GIVEN_1},
+      {"w1 down", ""}, {"w1 hello boot=2", W1_JOINED}, {"w1 down", ""}, {"w1 hello boot=2", "w1 WELCOME"},
+      {"w1 end", "+attempts 1, +states 1 ready dup, +grants 2, w1 ASSIGN 1:1.1.2 dup 2/2, -grants 1"})
+
+TABLE(an_older_life_is_refused, {"w1 hello boot=3", W1_JOINED}, {"w1 hello boot=2", "w1 ERROR stale_boot"})
+
+TABLE(another_instance_under_a_live_name_is_refused, {"w1 join", W1_JOINED}, {"assign 1.1", GIVEN_1},
+      {"w1 hello instance=200", "w1 ERROR name_in_use"}, {"w1 silent", ""}, {"later 9500", ""},
+      {"w1 hello instance=201", "w1 ERROR name_in_use"}, {"w1 silent", ""},
+      {"later 500", "+attempts 1, +states 1 ready dup, -grants 1"},
+      {"w1 hello instance=202", "+children 2, w1 WELCOME, -children 1"},
+      {"w1 end", "+grants 2, w1 ASSIGN 1:1.1.2 dup 2/2"})
+
+TABLE(a_name_is_free_after_bye, {"w1 join", W1_JOINED}, {"w1 bye", ""},
+      {"w1 hello instance=200", "+children 2, w1 WELCOME, -children 1"})
+
+TABLE(a_newer_session_supersedes, {"w1 join", W1_JOINED}, {"assign 1.1", GIVEN_1}, {"w1 hello", "w1 WELCOME"},
+      {"w1 inventory 1:1.1.1 waiting", ""}, {"w1 end", ""})
+
+TABLE(strays_are_stopped_and_count_as_busy, {"w1 hello", W1_JOINED},
+      {"w1 inventory 7:1.1.1 running 100", "w1 STOP 7:1.1.1"}, {"w1 end", ""}, {"assign 1.1", TAKEN_1},
+      {"w1 outcome 7:1.1.1 cancelled", "w1 SETTLED 7:1.1.1 unknown | +grants 1, w1 ASSIGN 1:1.1.1"})
+
+TABLE(what_ended_under_an_old_fence_is_no_stray, {"w1 hello", W1_JOINED}, {"w1 inventory 7:1.1.1 ended", ""},
+      {"w1 end", ""}, {"assign 1.1", GIVEN_1},
+      {"w1 outcome 7:1.1.1 completed exit=0", "w1 SETTLED 7:1.1.1 unknown"})
+
+TABLE(a_lost_worker_that_claims_the_old_fence_is_told_to_stop, {"w1 join", W1_JOINED}, {"w2 join", W2_JOINED},
+      {"assign 1.1", GIVEN_1}, {"w1 silent", ""},
+      {"later 10000", "+attempts 1, +states 1 ready dup, +grants 2, w2 ASSIGN 1:1.1.2 dup 2/2, -grants 1"},
+      {"w1 beat", "w1 GREET"}, {"w1 hello", "w1 WELCOME"},
+      {"w1 inventory 1:1.1.1 running 12000", "w1 STOP 1:1.1.1"}, {"w1 end", ""},
+      {"assign 2.1", "+envelopes 2, +states 2 ready, up TAKEN 2:1.0.0"},
+      {"w1 outcome 1:1.1.1 completed exit=0", "w1 SETTLED 1:1.1.1 stale | +grants 3, w1 ASSIGN 2:1.1.1"},
+      {"w2 outcome 1:1.1.2 completed exit=0",
+       "+outcomes 1, +states 1 ended dup, w2 SETTLED 1:1.1.2 recorded, up OUTCOME 1:1.1.2 completed dup "
+       "eu/w2 2/2 exit 0 after 1 eu/w1 lost worker_lost, -grants 2, -envelopes 1"})
+
+TABLE(a_stop_is_sent_again_to_the_next_session, {"w1 join", W1_JOINED}, {"assign 1.1", GIVEN_1},
+      {"stop 1.1", "+states 1 granted cancelling, w1 STOP 1:1.1.1"}, {"w1 down", ""},
+      {"w1 hello", "w1 WELCOME"}, {"w1 inventory 1:1.1.1 running 10", "w1 STOP 1:1.1.1"}, {"w1 end", ""})
+
+TABLE(a_stop_waits_for_a_session, {"w1 join", W1_JOINED}, {"assign 1.1", GIVEN_1}, {"w1 down", ""},
+      {"stop 1.1", "+states 1 granted cancelling"}, {"w1 hello", "w1 WELCOME"},
+      {"w1 inventory 1:1.1.1 running 10", "w1 STOP 1:1.1.1"}, {"w1 end", ""},
+      {"w1 outcome 1:1.1.1 cancelled signal=15",
+       "+outcomes 1, +states 1 ended cancelling, w1 SETTLED 1:1.1.1 recorded, up OUTCOME 1:1.1.1 cancelled "
+       "cancelled eu/w1 1/1 signal 15, -grants 1, -envelopes 1"})
+
+TABLE(a_gap_ends_the_session, {"w1 join", W1_JOINED}, {"w1 skip", ""},
+      {"w1 outcome 1:1.1.1 completed", "w1 ERROR malformed"}, {"w1 outcome 1:1.1.1 completed", "w1 GREET"},
+      {"w1 join", "w1 WELCOME"})
+
+TABLE(nothing_but_inventory_before_end, {"w1 hello", W1_JOINED},
+      {"w1 outcome 1:1.1.1 completed", "w1 ERROR malformed"})
+
+TABLE(messages_without_a_session_are_greeted, {"w1 hello", W1_JOINED}, {"w1 bye", ""},
+      {"w1 taken 1:1.1.1", "w1 GREET"})
+
+TABLE(a_draining_worker_gets_no_work, {"w1 join slots=2", W1_JOINED}, {"assign 1.1", GIVEN_1},
+      {"w1 beat draining", ""}, {"assign 2.1", "+envelopes 2, +states 2 ready, up TAKEN 2:1.0.0"},
+      {"w2 join", "+children 2, w2 WELCOME | +grants 2, w2 ASSIGN 2:1.1.1"},
+      {"w1 outcome 1:1.1.1 completed exit=0",
+       "+outcomes 1, +states 1 ended, w1 SETTLED 1:1.1.1 recorded, up OUTCOME 1:1.1.1 completed eu/w1 1/1 "
+       "exit 0, -grants 1, -envelopes 1"})
+
+TABLE(a_pause_of_the_node_is_nobodys_silence, {"w1 join", W1_JOINED}, {"assign 1.1", GIVEN_1},
+      {"sleep 60000", ""}, {"later 0", ""}, {"later 5000", ""}, {"w1 beat", ""},
+      {"w1 outcome 1:1.1.1 completed exit=0",
+       "+outcomes 1, +states 1 ended, w1 SETTLED 1:1.1.1 recorded, up OUTCOME 1:1.1.1 completed eu/w1 1/1 "
+       "exit 0, -grants 1, -envelopes 1"})
+
+TABLE(running_time_counts_over_a_new_session, {"w1 join", W1_JOINED},
+      {"assign 1.1 timeout_ms=20000", GIVEN_1}, {"w1 taken 1:1.1.1 100", ""}, {"w1 down", ""},
+      {"later 5000", ""}, {"w1 hello", "w1 WELCOME"}, {"w1 inventory 1:1.1.1 running 15000", ""},
+      {"w1 end", ""}, {"later 4999", ""}, {"later 1", "w1 STOP 1:1.1.1"})
+
+TABLE(several_lost_at_once, {"w1 join slots=3", W1_JOINED}, {"w2 join slots=3", W2_JOINED},
+      {"assign 1.1; 2.1; 3.1",
+       "+classes 1, +envelopes 1, +states 1 ready, +envelopes 2, +states 2 ready, +envelopes 3, +states 3 "
+       "ready, up TAKEN 1:1.0.0, up TAKEN 2:1.0.0, up TAKEN 3:1.0.0 | +grants 2, +grants 1, w1 ASSIGN "
+       "1:1.1.1, w1 ASSIGN 3:1.1.1, w2 ASSIGN 2:1.1.1"},
+      {"w1 silent", ""}, {"w2 silent", ""},
+      {"later 10000", "+attempts 3, +states 3 ready dup, +attempts 1, +states 1 ready dup, +attempts 2, "
+                      "+states 2 ready dup, -grants 1, -grants 2"})
