@@ -248,6 +248,7 @@ static void ask_explain(struct broker *broker, struct query *query, const struct
 static void ask_workers(struct broker *broker, struct query *query, struct outputs *outputs)
 {
     struct children *regions = &broker->tasks.children;
+    query->by_state = true; /* rows are ranked by their region */
     for (uint32_t i = 0; i < regions->count; i++)
         if (can_answer(regions->all[i])) {
             write_map(ask_begin(broker, query, regions->all[i], "workers", outputs), 0);
@@ -316,7 +317,7 @@ void broker_on_query(struct broker *broker, const struct event *event, const str
 /* ---- answers ---- */
 
 /* {"rows": [map, ...]} or {"code", "reason"}: rows of tasks go to their id, others are appended. */
-static void take_rows(struct query *query, struct reader *reader)
+static void take_rows(struct query *query, uint32_t rank, struct reader *reader)
 {
     uint32_t count = read_array(reader, QUERY_ROWS_MAX);
     for (uint32_t i = 0; i < count; i++) {
@@ -328,7 +329,7 @@ static void take_rows(struct query *query, struct reader *reader)
         if (query->kind == QUERY_WORKERS) {
             if (query->count < QUERY_ROWS_MAX) {
                 row = &query->rows[query->count++];
-                *row = (struct query_row){.arrival = query->count};
+                *row = (struct query_row){.arrival = query->count, .rank = rank};
             } else {
                 query->more = true;
             }
@@ -344,7 +345,7 @@ static void take_rows(struct query *query, struct reader *reader)
     }
 }
 
-static void take_answer(struct query *query, struct bytes body)
+static void take_answer(struct query *query, uint32_t rank, struct bytes body)
 {
     struct reader reader;
     reader_init(&reader, body);
@@ -352,7 +353,7 @@ static void take_answer(struct query *query, struct bytes body)
     for (uint32_t i = 0; i < pairs && !reader_failed(&reader); i++) {
         struct bytes key = read_str(&reader, 0, NAME_BYTES_MAX);
         if (bytes_are(key, "rows")) {
-            take_rows(query, &reader);
+            take_rows(query, rank, &reader);
         } else if (bytes_are(key, "code")) {
             free_bytes(&query->refusal_code);
             query->refusal_code = copy_bytes(read_str(&reader, 1, NAME_BYTES_MAX));
@@ -365,9 +366,18 @@ static void take_answer(struct query *query, struct bytes body)
     }
 }
 
+/* How many regions come before `region` by name. */
+static uint32_t rank_by_name(const struct broker *broker, const struct child *region)
+{
+    const struct children *regions = &broker->tasks.children;
+    uint32_t rank = 0;
+    for (uint32_t i = 0; i < regions->count; i++)
+        rank += memcmp(regions->all[i]->name, region->name, sizeof region->name) < 0;
+    return rank;
+}
+
 void query_on_answer(struct broker *broker, struct child *region, struct bytes body, struct outputs *outputs)
 {
-    (void)region;
     uint64_t request;
     struct bytes answer;
     if (!answer_read(body, &request, &answer) || request >> 32 >= QUERIES_MAX)
@@ -375,7 +385,7 @@ void query_on_answer(struct broker *broker, struct child *region, struct bytes b
     struct query *query = &broker->queries.slots[request >> 32];
     if (!query->used || query->generation != (uint32_t)request || query->waiting == 0)
         return; /* too late: the client has its reply */
-    take_answer(query, answer);
+    take_answer(query, rank_by_name(broker, region), answer);
     query->waiting--;
     reply_when_ready(broker, query, outputs);
 }

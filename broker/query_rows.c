@@ -167,10 +167,10 @@ struct group {
 static uint32_t group_regions(struct broker *broker, const struct task *task, const struct child *holder,
                               struct group *groups)
 {
-    struct children *regions = &broker->tasks.children;
-    uint32_t count = 0;
-    for (uint32_t i = 0; i < regions->count && i < GROUPS_MAX; i++) {
-        struct child *region = regions->all[i];
+    struct child *regions[CHILDREN_MAX];
+    uint32_t region_count = children_by_names(&broker->tasks.children, regions), count = 0;
+    for (uint32_t i = 0; i < region_count && i < GROUPS_MAX; i++) {
+        struct child *region = regions[i];
         struct group *group = &groups[count];
         if (region == holder)
             continue;
@@ -269,6 +269,7 @@ static void reply_workers(struct broker *broker, struct query *query, struct out
 {
     uint32_t kept = 0;
     size_t bytes = 0;
+    sort_rows(query);
     while (kept < query->count && bytes + query->rows[kept].answer.size < QUERY_BYTES_MAX)
         bytes += query->rows[kept++].answer.size;
     bool more = query->more || kept < query->count;
@@ -419,12 +420,12 @@ static void write_cluster_row(struct broker *broker, struct writer *writer)
 void query_reply_own(struct broker *broker, const struct event *event, uint64_t sequence, bool cluster,
                      struct outputs *outputs)
 {
-    const struct children *regions = &broker->tasks.children;
-    struct writer *writer =
-        rows_begin(broker, event->peer, sequence, false, cluster ? 1 : regions->count, outputs);
+    struct child *regions[CHILDREN_MAX];
+    uint32_t count = children_by_names(&broker->tasks.children, regions);
+    struct writer *writer = rows_begin(broker, event->peer, sequence, false, cluster ? 1 : count, outputs);
     if (cluster)
         write_cluster_row(broker, writer);
-    for (uint32_t i = 0; !cluster && i < regions->count; i++)
-        write_region_row(writer, regions->all[i]);
+    for (uint32_t i = 0; !cluster && i < count; i++)
+        write_region_row(writer, regions[i]);
     outputs_message_end(outputs);
 }

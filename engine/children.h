@@ -112,6 +112,8 @@ uint64_t children_deadline_ns(const struct children *children);
 
 struct child *children_by_number(const struct children *children, uint32_t number);
 struct child *children_by_name(const struct children *children, struct bytes name);
+/* The children by name, for people; `ret_order` has room for CHILDREN_MAX. Returns their number. */
+uint32_t children_by_names(const struct children *children, struct child **ret_order);
 /* What `child` offers and holds of `class`. */
 struct child_class *child_class(const struct children *children, struct child *child, uint16_t class);
 /* A session is up and quick: new work may go to it. */

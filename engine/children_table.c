@@ -63,6 +63,18 @@ struct child *children_by_name(const struct children *children, struct bytes nam
     return NULL;
 }
 
+uint32_t children_by_names(const struct children *children, struct child **ret_order)
+{
+    for (uint32_t i = 0; i < children->count; i++) {
+        struct child *child = children->all[i];
+        uint32_t at = i;
+        for (; at > 0 && memcmp(ret_order[at - 1]->name, child->name, sizeof child->name) > 0; at--)
+            ret_order[at] = ret_order[at - 1];
+        ret_order[at] = child;
+    }
+    return children->count;
+}
+
 struct child *children_add(struct children *children, uint32_t number, struct bytes name)
 {
     if (children->count == CHILDREN_MAX)

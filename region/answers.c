@@ -195,14 +195,14 @@ static void write_worker(struct region *region, struct writer *writer, const str
 
 static void answer_workers(struct region *region, const struct ask *ask, struct outputs *outputs)
 {
-    const struct children *workers = &region->tasks.children;
-    uint32_t count = 0;
+    struct child *workers[CHILDREN_MAX];
+    uint32_t worker_count = children_by_names(&region->tasks.children, workers), count = 0;
     struct writer *writer = answer_begin(region, ask->request, outputs);
     write_map(writer, 1);
     write_str(writer, "rows");
     size_t at = write_array_open(writer), from = writer->size;
-    for (; count < workers->count && count < ROWS_MAX && writer->size - from < ROWS_BYTES_MAX; count++)
-        write_worker(region, writer, workers->all[count]);
+    for (; count < worker_count && count < ROWS_MAX && writer->size - from < ROWS_BYTES_MAX; count++)
+        write_worker(region, writer, workers[count]);
     patch_count(writer->data, at, count);
     outputs_message_end(outputs);
 }
