@@ -14,6 +14,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "engine/task.h"
 #include "proto/message.h"
 #include "proto/task.h"
 
@@ -64,13 +65,36 @@ static bool is_broker(const struct sim_node *node)
 
 /* ---- the disks ---- */
 
+static uint32_t task_of_arrival(const struct sim *sim, const struct sim_node *node, uint64_t number)
+{
+    uint32_t task = 0;
+    while (task < sim->options.tasks && node->arrivals[task] != number)
+        task++;
+    return task < sim->options.tasks ? task : TASKS_MAX_SIM;
+}
+
 static void on_envelope(struct sim *sim, struct sim_node *node, const struct disk_put *put)
 {
     struct task_id id;
+    uint32_t former = task_of_arrival(sim, node, put->number);
+    if (former != TASKS_MAX_SIM)
+        node->arrivals[former] = 0; /* numbers begin again behind what a restart finds */
     if (field_bin(put->value, "id", &id, sizeof id) && sim_task_of(sim, &id) != TASKS_MAX_SIM)
         node->arrivals[sim_task_of(sim, &id)] = put->number;
     else
         violation(sim, 0, "%s: an envelope without a task that was submitted", node->name);
+}
+
+/* A region's state names the last grant that has ended: recorded, if that end was reported. */
+static void on_state(struct sim *sim, const struct sim_node *node, const struct disk_put *put)
+{
+    struct task state;
+    if (is_broker(node) || !task_record_read(put->value, &state, sim->now_ns, WALL_START_MS))
+        return;
+    uint32_t task = sim_task_of(sim, &state.id);
+    struct attempt *attempt = task == TASKS_MAX_SIM ? NULL : check_attempt(sim, task, state.fence);
+    if (attempt != NULL)
+        attempt->recorded |= attempt->reported;
 }
 
 /* [wall_ms, [id, hash, size, arrival and bits], ...]: the low two bits are the end. */
@@ -105,12 +129,12 @@ static void on_ended(struct sim *sim, const struct disk_put *put)
     }
 }
 
-static uint32_t task_of_arrival(const struct sim *sim, const struct sim_node *node, uint64_t number)
+/* A new outcome of a region: not answered yet. */
+static void on_outcome(struct sim *sim, const struct sim_node *node, uint64_t number)
 {
-    uint32_t task = 0;
-    while (task < sim->options.tasks && node->arrivals[task] != number)
-        task++;
-    return task < sim->options.tasks ? task : TASKS_MAX_SIM;
+    uint32_t task = task_of_arrival(sim, node, number);
+    if (task != TASKS_MAX_SIM)
+        sim->checks->tasks[task].answered &= ~(1u << node->index);
 }
 
 /* A child's outcome may go when its parent has answered for it. */
@@ -121,7 +145,11 @@ static void on_erase(struct sim *sim, const struct sim_node *node, const struct 
     if (record == NULL || is_broker(node))
         return;
     if (erase->table == TABLE_OUTCOMES) {
+        uint8_t fence[FENCE_BYTES];
         task = task_of_arrival(sim, node, erase->number);
+        if (task != TASKS_MAX_SIM && field_bin(record->value, "fence", fence, sizeof fence) &&
+            fence_decode(fence).custody < sim->checks->tasks[task].custody)
+            return; /* the broker wants it run again: the old end no longer counts */
     } else if (erase->table == TABLE_SPOOL) {
         struct reader reader;
         struct outcome_entry entry;
@@ -142,6 +170,10 @@ void check_before_commit(struct sim *sim, struct sim_node *node, const struct ba
             on_envelope(sim, node, put);
         else if (put->table == TABLE_ENDED)
             on_ended(sim, put);
+        else if (put->table == TABLE_STATES)
+            on_state(sim, node, put);
+        else if (put->table == TABLE_OUTCOMES && !is_broker(node))
+            on_outcome(sim, node, put->number);
         else if (put->table == TABLE_OUTCOMES && is_broker(node) && old != NULL &&
                  !bytes_equal(old->value, put->value))
             violation(sim, 2, "the outcome of arrival %llu is written again",
@@ -208,7 +240,7 @@ void check_end(struct sim *sim)
 static void check_pair(struct sim *sim, uint32_t task, const struct attempt *early,
                        const struct attempt *late)
 {
-    if (early->settled)
+    if (early->recorded)
         return;
     sim->checks->tasks[task].doubled = true;
     sim->checks->doubled++;

@@ -13,7 +13,8 @@ struct attempt {
     struct fence fence;
     uint32_t region, worker, worker_life; /* node indices */
     bool dup_possible, started, completed;
-    bool settled; /* the region said SETTLED(recorded) */
+    bool reported; /* its OUTCOME has reached the region */
+    bool recorded; /* and is on the region's disk */
 };
 
 struct checked {

@@ -1,4 +1,5 @@
 /* check_wire.c - the judge's eyes on the wires: every frame as it leaves. See check.c for the invariants. */
+#include "engine/task.h"
 #include "proto/message.h"
 #include "sim/check.h"
 
@@ -95,7 +96,10 @@ static bool end_on_disk(struct sim *sim, const struct sim_node *region, uint32_t
 {
     if (on_disk(sim, region, TABLE_OUTCOMES, task))
         return true;
-    return on_disk(sim, region, TABLE_STATES, task) && !grant_on_disk(region, task, fence);
+    const struct disk_record *record = disk_find(&region->disk, TABLE_STATES, region->arrivals[task]);
+    struct task state; /* its fence: the last grant that has ended */
+    return record != NULL && task_record_read(record->value, &state, sim->now_ns, WALL_START_MS) &&
+           fence_compare(state.fence, fence) >= 0;
 }
 
 static void on_settled(struct sim *sim, const struct way *way, struct reader *reader)
@@ -119,15 +123,17 @@ static void on_settled(struct sim *sim, const struct way *way, struct reader *re
             violation(sim, 10, "the broker settles task %u, of which it has recorded no end", task);
         return;
     }
+    bool known = false; /* it may have passed the outcome on since */
     for (uint32_t i = 0; i < checked->attempt_count; i++) {
         struct attempt *attempt = &checked->attempts[i];
         int order = fence_compare(attempt->fence, entry.fence);
         if (order > 0 && attempt->region == way->from->index)
             violation(sim, 3, "%s records an outcome of task %u under %s, after %s", way->from->name, task,
                       check_fence_text(entry.fence, 0), check_fence_text(attempt->fence, 1));
-        attempt->settled |= order == 0;
+        known |= order == 0 && attempt->recorded;
+        attempt->recorded |= order == 0;
     }
-    if (!given_back && !end_on_disk(sim, way->from, task, entry.fence))
+    if (!known && !given_back && !end_on_disk(sim, way->from, task, entry.fence))
         violation(sim, 10, "%s settles task %u under %s, of which it has recorded no end", way->from->name,
                   task, check_fence_text(entry.fence, 0));
 }
@@ -143,7 +149,8 @@ static void on_outcome(struct sim *sim, const struct way *way, struct reader *re
     struct checked *checked = &sim->checks->tasks[task];
     checked->outcome_end[way->from->index] = (uint8_t)(entry.end + 1);
     bool kept = entry.end < TASK_RETURNED && way->from->parent == 0; /* a worker's is in memory at first */
-    if (kept && !on_disk(sim, way->from, TABLE_OUTCOMES, task))
+    bool superseded = entry.fence.custody < checked->custody;
+    if (kept && !superseded && !on_disk(sim, way->from, TABLE_OUTCOMES, task))
         violation(sim, 10, "%s reports the end of task %u, which it has not recorded", way->from->name, task);
 }
 
@@ -171,10 +178,16 @@ static void check_truth(struct sim *sim, uint32_t task, struct bytes outcome)
         violation(sim, 0, "task %u completed, and its outcome names no fence", task);
         return;
     }
-    const struct attempt *attempt = check_attempt(sim, task, fence_decode(bytes));
-    if (attempt == NULL || (attempt->started && !attempt->completed))
-        violation(sim, 0, "task %u completed under %s, where no process ended well", task,
-                  check_fence_text(fence_decode(bytes), 0));
+    struct fence fence = fence_decode(bytes);
+    const struct checked *checked = &sim->checks->tasks[task];
+    for (uint32_t i = 0; i < checked->attempt_count; i++) {
+        const struct attempt *attempt = &checked->attempts[i];
+        bool named = attempt->fence.epoch == fence.epoch && attempt->fence.attempt == fence.attempt;
+        if (named && (!attempt->started || attempt->completed))
+            return; /* custody may have been renewed; what has not started was a builtin */
+    }
+    violation(sim, 0, "task %u completed under %s, where no process ended well", task,
+              check_fence_text(fence, 0));
 }
 
 static void on_result(struct sim *sim, struct bytes entry)
@@ -274,4 +287,22 @@ void check_frame(struct sim *sim, struct sim_node *from, const struct frame *fra
         for (uint32_t left = field_array(header.body, on_reply[header.kind].list, &reader); left > 0; left--)
             on_reply[header.kind].on_map(sim, read_raw(&reader));
     }
+}
+
+void check_arrival(struct sim *sim, struct sim_node *to, const struct frame *frame)
+{
+    struct message_header header;
+    struct reader reader;
+    struct outcome_entry entry;
+    if (to->index == 0 || message_read((struct bytes){frame->data, frame->size}, &header) != READER_OK ||
+        header.kind != MESSAGE_OUTCOME)
+        return;
+    reader_init(&reader, header.body);
+    read_array(&reader, 1);
+    for (uint32_t left = read_array(&reader, INVENTORY_ROWS_MAX); left > 0; left--)
+        if (outcome_entry_read(&reader, &entry) && sim_task_of(sim, &entry.id) != TASKS_MAX_SIM) {
+            struct attempt *attempt = check_attempt(sim, sim_task_of(sim, &entry.id), entry.fence);
+            if (attempt != NULL)
+                attempt->reported = true;
+        }
 }

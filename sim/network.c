@@ -194,6 +194,7 @@ void network_arrival(struct sim *sim, const struct occasion *occasion)
         free(frame.data);
         return;
     }
+    check_arrival(sim, to, &frame);
     struct event event = {.kind = EVENT_MESSAGE, .peer = frame.peer, .frame = {frame.data, frame.size}};
     node_step(sim, to, &event, &frame);
 }

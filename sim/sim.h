@@ -193,6 +193,7 @@ void check_release(struct sim *sim);
 void check_before_commit(struct sim *sim, struct sim_node *node, const struct batch *batch);
 void check_after_commit(struct sim *sim, struct sim_node *node, const struct batch *batch);
 void check_frame(struct sim *sim, struct sim_node *from, const struct frame *frame);
+void check_arrival(struct sim *sim, struct sim_node *to, const struct frame *frame);
 void check_process_start(struct sim *sim, struct sim_node *node, const struct process *process);
 void check_process_end(struct sim *sim, struct sim_node *node, const struct sim_process *process);
 void check_restart(struct sim *sim, struct sim_node *node);
