@@ -48,10 +48,24 @@ const char *task_reason_text(enum task_reason reason)
  * due age, fence, envelope size, history size, outcome size, end, first grant, history count] */
 enum { RECORD_FIELDS = 22 };
 
+/* The fence up to which grants have ended: at restore a grant above it is open. A granted task's own is, so
+ * its record stays one step below (custody counts a broker's grants, attempt a region's). */
+static struct fence ended_fence(const struct task *task)
+{
+    struct fence fence = task->fence;
+    if (task->state != TASK_GRANTED && task->state != TASK_RUNNING)
+        return fence;
+    if (fence.attempt > 0)
+        fence.attempt--;
+    else
+        fence.custody--;
+    return fence;
+}
+
 void task_record_write(struct writer *writer, const struct task *task, uint64_t now_ns, uint64_t wall_ms)
 {
     uint8_t fence[FENCE_BYTES];
-    fence_encode(task->fence, fence);
+    fence_encode(ended_fence(task), fence);
     bool timed = task->state == TASK_DELAYED;
     bool ended = task->state == TASK_ENDED;
     write_array(writer, RECORD_FIELDS);

@@ -94,3 +94,21 @@ TABLE(restart_drops_grants_of_what_moved_on, {"w1 join slots=2", W1_JOINED},
       {"welcome", "up INVENTORY 1:1.1.1 waiting, up INVENTORY 2:1.1.1 waiting, up END"},
       {"w1 hello slots=2", "w1 WELCOME"}, {"w1 inventory 1:1.1.1 running 10", ""}, {"w1 end", ""},
       {"later 800", "+grants 2, w1 ASSIGN 2:1.2.2 2/2"})
+
+TABLE(restart_does_not_forget_a_cancel, {"w1 join", W1_JOINED}, {"assign 1.1", GIVEN_1},
+      {"stop 1.1", "+states 1 granted cancelling, w1 STOP 1:1.1.1"}, {"restart", ""},
+      {"start", "+meta 1, up HELLO boot 2"}, {"welcome", "up INVENTORY 1:1.1.1 waiting, up END"},
+      {"w2 join", W2_JOINED}, {"w1 hello", "w1 WELCOME"},
+      {"w1 inventory 1:1.1.1 running 10", "w1 STOP 1:1.1.1"}, {"w1 end", ""},
+      {"w1 outcome 1:1.1.1 cancelled signal=15",
+       "+outcomes 1, +states 1 ended cancelling, w1 SETTLED 1:1.1.1 recorded, up OUTCOME 1:1.1.1 cancelled "
+       "cancelled eu/w1 1/1 signal 15, -grants 1, -envelopes 1"})
+
+TABLE(restart_keeps_a_running_task_under_its_new_custody, {"w1 join", W1_JOINED}, {"assign 1.1", GIVEN_1},
+      {"assign 1.2", "+states 1 granted, up TAKEN 1:2.1.1"}, {"restart", ""},
+      {"start", "+meta 1, up HELLO boot 2"}, {"welcome", "up INVENTORY 1:2.1.1 waiting, up END"},
+      {"w2 join", W2_JOINED}, {"w1 hello", "w1 WELCOME"}, {"w1 inventory 1:1.1.1 running 10", ""},
+      {"w1 end", ""},
+      {"w1 outcome 1:1.1.1 completed exit=0",
+       "+outcomes 1, +states 1 ended, w1 SETTLED 1:1.1.1 recorded, up OUTCOME 1:2.1.1 completed eu/w1 1/1 "
+       "exit 0, -grants 1, -envelopes 1"})
