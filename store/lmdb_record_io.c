@@ -197,6 +197,7 @@ bool store_put(struct store *store, enum table table, uint64_t number, uint32_t 
     ASSERT(table < TABLE_COUNT);
     ASSERT(size <= STORE_VALUE_BYTES_MAX);
     ASSERT(table != TABLE_META || number != 0);
+    ASSERT(part != PART_ALL);
     return put(store, table, key_make(number, part), size, content, context);
 }
 
