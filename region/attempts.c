@@ -200,6 +200,22 @@ static void on_taken(struct region *region, struct child *worker, struct reader 
         ledger_mark_running(&region->tasks, index, entry.running_ms);
 }
 
+/* A granted task that its worker has not, or no longer: true if it was to be stopped, which ends it. */
+static bool end_if_unwanted(struct region *region, uint32_t index, const struct child *worker,
+                            struct outputs *outputs)
+{
+    const struct task *task = ledger_task(&region->tasks, index);
+    struct attempt_end end = {.end = TASK_CANCELLED, .reason = "cancelled", .worker = worker->name};
+    if (!(task->flags & TASK_CANCELLING)) {
+        end.end = TASK_EXPIRED;
+        end.reason = "deadline";
+    }
+    if (!(task->flags & (TASK_CANCELLING | TASK_EXPIRING)))
+        return false;
+    region_end(region, index, &end, outputs);
+    return true;
+}
+
 /* A worker refuses what it should have had a slot for: ready again. */
 static void on_refused(struct region *region, struct child *worker, struct reader *reader,
                        struct outputs *outputs)
@@ -212,7 +228,8 @@ static void on_refused(struct region *region, struct child *worker, struct reade
     if (task == NULL || ledger_holder(&region->tasks, task) != worker ||
         fence_compare(task->fence, entry.fence) != 0)
         return;
-    ledger_requeue(&region->tasks, index, READY_HEAD, region->options.beat_ms, REASON_BACKOFF, outputs);
+    if (!end_if_unwanted(region, index, worker, outputs))
+        ledger_requeue(&region->tasks, index, READY_HEAD, region->options.beat_ms, REASON_BACKOFF, outputs);
 }
 
 static const struct {
@@ -297,6 +314,17 @@ static void lost(struct region *region, struct child *worker, uint32_t index, st
     give_back(region, index, outputs);
 }
 
+/* The same life of a worker does not claim it: the ASSIGN never came, and no process runs. */
+static void unclaimed(struct region *region, struct child *worker, uint32_t index, struct outputs *outputs)
+{
+    if (end_if_unwanted(region, index, worker, outputs))
+        return;
+    if (ledger_task(&region->tasks, index)->flags & TASK_TIMED_OUT)
+        give_back(region, index, outputs); /* its STOP went to an attempt that never began */
+    else
+        ledger_assign_again(&region->tasks, index, worker, outputs);
+}
+
 static bool sweep(struct region *region, struct child *worker, struct outputs *outputs)
 {
     while (outputs_room(outputs) >= 512) {
@@ -306,7 +334,7 @@ static bool sweep(struct region *region, struct child *worker, struct outputs *o
         if (worker->lost || worker->restarted)
             lost(region, worker, index, outputs);
         else
-            ledger_assign_again(&region->tasks, index, worker, outputs);
+            unclaimed(region, worker, index, outputs);
     }
     return false;
 }

@@ -156,6 +156,12 @@ TABLE(a_cancelled_retry_that_waits_is_cancelled_at_once, {"w1 join", W1_JOINED},
                    "failed exit_status exit 7, -envelopes 1"},
       {"later 5000", ""})
 
+TABLE(refused_by_a_worker_under_a_cancel_is_cancelled, {"w1 join", W1_JOINED}, {"assign 1.1", GIVEN_1},
+      {"stop 1.1", "+states 1 granted cancelling, w1 STOP 1:1.1.1"},
+      {"w1 refused 1:1.1.1", "+outcomes 1, +states 1 ended cancelling, up OUTCOME 1:1.1.1 cancelled "
+                             "cancelled eu/w1 1/1, -grants 1, -envelopes 1"},
+      {"later 2000", ""})
+
 /* The pause before the next attempt: whether it is over after `ms`. */
 static bool tried_again_after(unsigned ms)
 {

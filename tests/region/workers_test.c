@@ -139,3 +139,20 @@ TABLE(several_lost_at_once, {"w1 join slots=3", W1_JOINED}, {"w2 join slots=3", 
       {"w1 silent", ""}, {"w2 silent", ""},
       {"later 10000", "+attempts 3, +states 3 ready dup, +attempts 1, +states 1 ready dup, +attempts 2, "
                       "+states 2 ready dup, -grants 1, -grants 2"})
+
+TABLE(a_cancelled_one_that_is_not_claimed, {"w1 join", W1_JOINED}, {"assign 1.1", GIVEN_1}, {"w1 down", ""},
+      {"stop 1.1", "+states 1 granted cancelling"}, {"w1 hello", "w1 WELCOME"},
+      {"w1 end", "+outcomes 1, +states 1 ended cancelling, up OUTCOME 1:1.1.1 cancelled cancelled eu/w1 1/1, "
+                 "-grants 1, -envelopes 1"},
+      {"w1 outcome 1:1.1.1 cancelled", "w1 SETTLED 1:1.1.1 recorded"})
+
+TABLE(what_is_not_claimed_after_its_time_limit_begins_anew, {"w1 join", W1_JOINED},
+      {"assign 1.1 timeout_ms=1000", GIVEN_1}, {"w1 down", ""}, {"later 1000", ""},
+      {"w1 hello", "w1 WELCOME"}, {"w1 end", "+states 1 ready, +grants 2, w1 ASSIGN 1:1.1.2, -grants 1"},
+      {"later 999", ""}, {"later 1", "w1 STOP 1:1.1.2"})
+
+TABLE(
+    what_is_not_claimed_after_its_deadline_expires, {"w1 join", W1_JOINED},
+    {"assign 1.1 deadline_ms=1000", GIVEN_1}, {"w1 down", ""}, {"later 1000", ""}, {"w1 hello", "w1 WELCOME"},
+    {"w1 end",
+     "+outcomes 1, +states 1 ended, up OUTCOME 1:1.1.1 expired deadline eu/w1 1/1, -grants 1, -envelopes 1"})
