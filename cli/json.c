@@ -67,6 +67,14 @@ static void print_base64(FILE *to, struct bytes bytes)
     fputs("\"}", to);
 }
 
+void json_print_bytes(FILE *to, struct bytes bytes)
+{
+    if (is_utf8(bytes))
+        json_print_text(to, bytes);
+    else
+        print_base64(to, bytes);
+}
+
 static void print_bin(FILE *to, struct bytes bytes, struct bytes key)
 {
     bool name = bytes_are(key, "id") || bytes_are(key, "ids") || bytes_are(key, "fence") ||
@@ -75,10 +83,8 @@ static void print_bin(FILE *to, struct bytes bytes, struct bytes key)
         char hex[TASK_ID_HEX + 1];
         hex_encode(bytes, hex);
         fprintf(to, "\"%s\"", hex);
-    } else if (is_utf8(bytes)) {
-        json_print_text(to, bytes);
     } else {
-        print_base64(to, bytes);
+        json_print_bytes(to, bytes);
     }
 }
 
@@ -101,14 +107,9 @@ static void print_value(FILE *to, struct reader *reader, struct bytes key, int d
     case TYPE_INT:
         fprintf(to, "%lld", (long long)read_int(reader));
         return;
-    case TYPE_STR: {
-        struct bytes text = read_str(reader, 0, SIZE_MAX);
-        if (is_utf8(text))
-            json_print_text(to, text);
-        else
-            print_base64(to, text);
+    case TYPE_STR:
+        json_print_bytes(to, read_str(reader, 0, SIZE_MAX));
         return;
-    }
     case TYPE_BIN:
         print_bin(to, read_bin(reader, 0, SIZE_MAX), key);
         return;

@@ -13,5 +13,7 @@
 /* One value. False if the bytes are not whole msgpack. */
 bool json_print(FILE *to, struct bytes value);
 void json_print_text(FILE *to, struct bytes text);
+/* Bytes of which nobody promised that they are text. */
+void json_print_bytes(FILE *to, struct bytes bytes);
 
 #endif

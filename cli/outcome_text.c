@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "cli/json.h"
 #include "cli/selector.h"
 
 enum { CAUSE_BYTES = 256 };
@@ -73,4 +74,47 @@ enum exit_code outcome_pass_through(const struct outcome *outcome)
     else if (!outcome->has_outcome)
         fprintf(stderr, "task %s completed; its result was kept for result_ttl and is gone\n", id);
     return completed ? EXIT_OK : EXIT_TASK_FAILED;
+}
+
+static void print_member(const char *name, struct bytes value)
+{
+    printf(",\"%s\":", name);
+    json_print_bytes(stdout, value);
+}
+
+static void print_number(const char *name, bool known, long long value)
+{
+    if (known)
+        printf(",\"%s\":%lld", name, value);
+    else
+        printf(",\"%s\":null", name);
+}
+
+void outcome_print_json(const struct outcome *outcome)
+{
+    char id[TASK_ID_HEX + 1], fence[FENCE_HEX + 1] = "";
+    hex_encode((struct bytes){outcome->id.bytes, TASK_ID_BYTES}, id);
+    if (outcome->fence.size == FENCE_BYTES)
+        hex_encode(outcome->fence, fence);
+    printf("{\"id\":\"%s\"", id);
+    print_member("state", outcome->state);
+    printf(",\"dup_possible\":%s", outcome->dup_possible ? "true" : "false");
+    print_member("reason", outcome->reason);
+    print_member("worker", outcome->worker);
+    print_number("attempt", outcome->has_outcome, (long long)outcome->attempt);
+    print_number("attempts_max", outcome->has_outcome, (long long)outcome->attempts_max);
+    printf(",\"fence\":\"%s\"", fence);
+    print_number("exit", outcome->exited, outcome->exit_status);
+    print_number("signal", outcome->signalled, (long long)outcome->signal);
+    print_number("run_ms", outcome->has_result, (long long)outcome->run_ms);
+    print_member("output", outcome->output);
+    print_member("error", outcome->error);
+    printf(",\"output_cut\":%s,\"error_cut\":%s", outcome->output_cut ? "true" : "false",
+           outcome->error_cut ? "true" : "false");
+    print_member("message", outcome->message);
+    printf(",\"history\":");
+    if (outcome->history.size == 0 || !json_print(stdout, outcome->history))
+        printf("[]");
+    printf("}\n");
+    fflush(stdout);
 }

@@ -9,5 +9,7 @@
 /* Output to stdout, error to stderr, then what was cut, what failed and what may have run twice, on stderr.
  * Returns EXIT_OK or EXIT_TASK_FAILED. */
 enum exit_code outcome_pass_through(const struct outcome *outcome);
+/* The same as one line of JSON on stdout (docs/cli-output.md, "A result"). */
+void outcome_print_json(const struct outcome *outcome);
 
 #endif

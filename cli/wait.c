@@ -7,7 +7,6 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "cli/json.h"
 #include "cli/outcome_text.h"
 #include "proto/limits.h"
 #include "proto/reader.h"
@@ -91,12 +90,10 @@ static void say_how_to_go_on(const struct wait *wait)
     exit(EXIT_INTERRUPTED);
 }
 
-static void print_result(const struct wait *wait, const struct outcome *outcome, struct bytes entry,
-                         enum exit_code *code)
+static void print_result(const struct wait *wait, const struct outcome *outcome, enum exit_code *code)
 {
     if (wait->options->output == OUTPUT_JSON || wait->options->output == OUTPUT_JSONL) {
-        json_print(stdout, entry);
-        fputc('\n', stdout);
+        outcome_print_json(outcome);
         if (!bytes_are(outcome->state, "completed"))
             *code = EXIT_TASK_FAILED;
     } else if (outcome_pass_through(outcome) != EXIT_OK) {
@@ -115,7 +112,7 @@ static void on_event(struct wait *wait, const struct client_event *event, enum e
     case CLIENT_ENDED:
         wait->left -= !wait->ended[event->tag];
         wait->ended[event->tag] = true;
-        print_result(wait, &event->outcome, event->entry, code);
+        print_result(wait, &event->outcome, code);
         return;
     case CLIENT_REFUSED:
     case CLIENT_UNKNOWN:

@@ -54,7 +54,6 @@ struct client_event {
     bool duplicate; /* ACCEPTED: the node had it already */
     struct bytes code, reason;
     struct outcome outcome;
-    struct bytes entry; /* ENDED: the same, raw: one entry of RESULT */
 };
 
 struct client_options {

@@ -277,7 +277,6 @@ static void convert(const struct session_event *from, struct client_event *ret_e
         .duplicate = from->duplicate,
         .code = from->code,
         .reason = from->reason,
-        .entry = from->result,
     };
     memcpy(ret_event->id, from->id.bytes, sizeof ret_event->id);
     if (from->kind == SESSION_ENDED && !outcome_read(from->result, &ret_event->outcome)) {
