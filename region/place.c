@@ -3,12 +3,12 @@
 
 uint32_t place_free_slots(const struct region *region, struct child *worker, uint16_t class)
 {
-    uint32_t slots = child_class(&region->tasks.children, worker, class)->slots;
+    const struct child_class *of = child_class(&region->tasks.children, worker, class);
     uint32_t busy = worker->granted + worker->strays;
-    if (slots == 0 || busy >= worker->slots || busy >= region->options.window)
+    if (of->granted >= of->slots || busy >= worker->slots || busy >= region->options.window)
         return 0;
-    uint32_t free_slots = worker->slots - busy;
-    return free_slots < slots ? free_slots : slots;
+    uint32_t free_slots = worker->slots - busy, free_of_class = of->slots - of->granted;
+    return free_slots < free_of_class ? free_slots : free_of_class;
 }
 
 static struct child *choose(struct region *region, uint16_t class)

@@ -56,3 +56,12 @@ TABLE(a_capable_worker_in_time_keeps_it, {"assign 1.1 type=paint", TAKEN_1}, {"l
       {"w1 outcome 1:1.1.1 completed exit=0",
        "+outcomes 1, +states 1 ended, w1 SETTLED 1:1.1.1 recorded, up OUTCOME 1:1.1.1 completed eu/w1 1/4 "
        "exit 0, -grants 1, -envelopes 1"})
+
+TABLE(slots_of_a_class_are_not_passed, {"w1 join types=resize slots=1 more=blur more_slots=3", W1_JOINED},
+      {"assign 1.1 type=resize; 2.1 type=resize; 3.1 type=blur",
+       "+classes 1, +envelopes 1, +states 1 ready, +envelopes 2, +states 2 ready, +classes 2, +envelopes 3, "
+       "+states 3 ready, up TAKEN 1:1.0.0, up TAKEN 2:1.0.0, up TAKEN 3:1.0.0 | +grants 1, w1 ASSIGN 1:1.1.1 "
+       "1/4, w1 ASSIGN 3:1.1.1 1/4"},
+      {"w1 outcome 1:1.1.1 completed exit=0",
+       "+outcomes 1, +states 1 ended, w1 SETTLED 1:1.1.1 recorded, up OUTCOME 1:1.1.1 completed eu/w1 1/4 "
+       "exit 0, -envelopes 1 | +grants 2, w1 ASSIGN 2:1.1.1 1/4"})
