@@ -84,6 +84,7 @@ void region_dispatch(struct region *region, struct outputs *outputs)
             continue;
         }
         barren = 0;
+        region->incapable_since_ns[class] = 0;
         uint32_t index = ready_peek(&tasks->ready, class);
         ledger_assign(tasks, index, worker, next_fence(region, ledger_task(tasks, index)), outputs);
     }

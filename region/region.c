@@ -176,6 +176,8 @@ static void return_incapable(struct region *region, struct outputs *outputs)
         uint32_t index;
         while ((index = ready_peek(&tasks->ready, class)) != 0 && outputs_room(outputs) >= 512)
             region_return(region, index, outputs);
+        if (index == 0)
+            *since_ns = 0; /* the next one waits a whole grace again */
     }
 }
 

@@ -65,3 +65,22 @@ TABLE(slots_of_a_class_are_not_passed, {"w1 join types=resize slots=1 more=blur 
       {"w1 outcome 1:1.1.1 completed exit=0",
        "+outcomes 1, +states 1 ended, w1 SETTLED 1:1.1.1 recorded, up OUTCOME 1:1.1.1 completed eu/w1 1/4 "
        "exit 0, -envelopes 1 | +grants 2, w1 ASSIGN 2:1.1.1 1/4"})
+
+TABLE(a_second_task_waits_a_whole_grace_too, {"assign 1.1", TAKEN_1}, {"later 5000", ""},
+      {"w1 join", "+children 1, w1 WELCOME | +grants 1, w1 ASSIGN 1:1.1.1"},
+      {"w1 outcome 1:1.1.1 completed exit=0",
+       "+outcomes 1, +states 1 ended, w1 SETTLED 1:1.1.1 recorded, up OUTCOME 1:1.1.1 completed eu/w1 1/1 "
+       "exit 0, -grants 1, -envelopes 1"},
+      {"later 60000", ""}, {"w1 down", ""}, {"assign 2.1", "+envelopes 2, +states 2 ready, up TAKEN 2:1.0.0"},
+      {"later 2000", ""}, {"w1 hello", "w1 WELCOME"}, {"w1 end", "+grants 2, w1 ASSIGN 2:1.1.1"})
+
+TABLE(a_returned_class_waits_a_whole_grace_again, {"assign 1.1", TAKEN_1},
+      {"later 11000", "up OUTCOME 1:1.0.0 returned, -envelopes 1, -states 1"}, {"later 5000", ""},
+      {"assign 2.1", "+envelopes 2, +states 2 ready, up TAKEN 2:1.0.0"}, {"later 9000", ""},
+      {"later 2000", "up OUTCOME 2:1.0.0 returned, -envelopes 2, -states 2"})
+
+TABLE(not_returned_while_cut_off, {"assign 1.1", TAKEN_1}, {"down", ""},
+      {"later 20000", "up HELLO boot 1 | up HELLO boot 1 | up HELLO boot 1 | up HELLO boot 1 | up HELLO boot "
+                      "1 | up HELLO boot 1 | up HELLO boot 1"},
+      {"welcome", "up INVENTORY 1:1.0.0 waiting, up END"},
+      {"later 2000", "up OUTCOME 1:1.0.0 returned, -envelopes 1, -states 1"})

@@ -156,3 +156,13 @@ TABLE(
     {"assign 1.1 deadline_ms=1000", GIVEN_1}, {"w1 down", ""}, {"later 1000", ""}, {"w1 hello", "w1 WELCOME"},
     {"w1 end",
      "+outcomes 1, +states 1 ended, up OUTCOME 1:1.1.1 expired deadline eu/w1 1/1, -grants 1, -envelopes 1"})
+
+TABLE(too_many_lost_workers_fail_a_task, {"w1 join", W1_JOINED}, {"assign 1.1 retries=9", GIVEN_1 " 1/10"},
+      {"w1 silent", ""}, {"later 10000", "+attempts 1, +states 1 ready dup, -grants 1"},
+      {"w2 join", "+children 2, w2 WELCOME | +grants 2, w2 ASSIGN 1:1.1.2 dup 2/11"}, {"w2 silent", ""},
+      {"later 10000", "+attempts 1, +states 1 ready dup, -grants 2"},
+      {"w3 join", "+children 3, w3 WELCOME | +grants 3, w3 ASSIGN 1:1.1.3 dup 3/12"}, {"w3 silent", ""},
+      {"later 10000",
+       "+outcomes 1, +states 1 ended dup, up OUTCOME 1:1.1.3 failed dup workers_lost eu/w3 3/12 after 1 "
+       "eu/w1 lost worker_lost after 2 eu/w2 lost worker_lost, -grants 3, -envelopes 1"},
+      {"settled 1.1", "-outcomes 1, -states 1, -attempts 1"})
