@@ -19,7 +19,7 @@ class Partition(unittest.TestCase):
         self.stopped_worker(lambda gates: (gates[1].touch(), gates[2].touch()), lambda gates: None)
 
     def stopped_worker(self, before_return, after_return):
-        """w1 is stopped past its grace while it runs a task, w2 gets the task, w1 comes back with its outcome.
+        """w1 is stopped past its grace while it runs a task, w2 gets the task, w1 comes back with its end.
         The gates let the attempts end."""
         cluster = self.cluster
         cluster.small("eu/w1", slots=1)
