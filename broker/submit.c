@@ -5,7 +5,12 @@
  * task alone. */
 #include "broker/broker_state.h"
 
-enum { RETRY_AFTER_MS = 1000, FULL_MARGIN_MIN = 64 * 1024 };
+enum {
+    RETRY_AFTER_MS = 1000,
+    FULL_MARGIN_MIN = 64 * 1024,
+    ENVELOPE_BYTES_MAX = FRAME_BYTES_MAX - 1024, /* room for the head of the ASSIGN that carries it down */
+};
+
 #define OLDEST_ID_MS 1577836800000ull /* 2020: before UUIDv7 */
 
 /* The parsed body; the tasks' bytes point into the frame. */
@@ -30,6 +35,24 @@ static void name_fault(char *to, size_t size, uint32_t index, const char *reason
         for (const char *from = parts[part]; *from != '\0' && at + 1 < size; from++)
             to[at++] = *from;
     to[at] = '\0';
+}
+
+/* The id of a task whose parsing ended before it: the reply names it all the same. */
+static void find_id(struct bytes envelope, struct task_fields *fields)
+{
+    struct reader reader;
+    reader_init(&reader, envelope);
+    uint32_t pairs = read_map(&reader, UINT32_MAX);
+    for (uint32_t i = 0; i < pairs && !reader_failed(&reader) && !fields->has_id; i++) {
+        if (!bytes_are(read_str(&reader, 0, NAME_BYTES_MAX), "id")) {
+            (void)read_raw(&reader);
+            continue;
+        }
+        struct bytes id = read_bin(&reader, TASK_ID_BYTES, TASK_ID_BYTES);
+        fields->has_id = id.size == TASK_ID_BYTES;
+        if (fields->has_id)
+            memcpy(fields->id.bytes, id.data, TASK_ID_BYTES);
+    }
 }
 
 static bool is_structural(enum error_code code)
@@ -191,6 +214,12 @@ static uint32_t take(struct broker *broker, const struct event *event, struct by
     fields->timeout_ms = 0; /* of an attempt: the region's business, which reads it in the envelope */
     struct acceptance acceptance = {.id = verdict->id, .fields = fields, .envelope = envelope};
     task = ledger_accept(&broker->tasks, &acceptance, outputs);
+    if (task == 0 && broker->tasks.classes.count == CLASSES_MAX &&
+        broker->tasks.tasks.live < broker->options.tasks_max) {
+        refuse(broker, verdict, "refused", ERROR_TOO_MANY,
+               "type, capabilities, region: 4096 different combinations are known, the most there can be", 0);
+        return 0;
+    }
     if (task == 0) {
         refuse(broker, verdict, "throttled", ERROR_THROTTLED, "limits.tasks tasks are held, the most allowed",
                RETRY_AFTER_MS);
@@ -204,12 +233,15 @@ static uint32_t take(struct broker *broker, const struct event *event, struct by
 
 /* Parse all tasks; the first structural fault refuses the message. */
 static bool parse_all(struct broker *broker, const struct event *event, uint64_t sequence,
-                      const struct submit *submit, bool *too_large, struct outputs *outputs)
+                      const struct submit *submit, const char **too_large, struct outputs *outputs)
 {
     for (uint32_t at = 0; at < submit->count; at++) {
         struct task_problem problem =
             task_parse(submit->tasks[at], broker->options.payload_bytes_max, &broker->parsed[at]);
-        too_large[at] = problem.code == ERROR_TOO_LARGE;
+        too_large[at] = problem.code == ERROR_TOO_LARGE ? "payload: larger than limits.payload_bytes"
+                        : submit->tasks[at].size > ENVELOPE_BYTES_MAX
+                            ? "task: encoded larger than a message may be, 1.25 MiB less 1 KiB"
+                            : NULL;
         if (is_structural(problem.code)) {
             char reason[128];
             name_fault(reason, sizeof reason, at, problem.reason);
@@ -224,7 +256,7 @@ void broker_on_submit(struct broker *broker, const struct event *event, const st
                       struct outputs *outputs)
 {
     struct submit submit = {.watch = false};
-    bool too_large[FRAME_ENTRIES_MAX];
+    const char *too_large[FRAME_ENTRIES_MAX]; /* why, NULL if it is not */
     struct bytes field;
     if (!read_body(header->body, &submit, &field)) {
         if (field.size > 0)
@@ -243,10 +275,10 @@ void broker_on_submit(struct broker *broker, const struct event *event, const st
     for (uint32_t at = 0; at < submit.count; at++) {
         struct verdict *verdict = &verdicts[at];
         *verdict = (struct verdict){.code = ERROR_NONE};
-        if (too_large[at]) {
+        if (too_large[at] != NULL) {
+            find_id(submit.tasks[at], &broker->parsed[at]);
             verdict->id = broker->parsed[at].id;
-            refuse(broker, verdict, "refused", ERROR_TOO_LARGE, "payload: larger than limits.payload_bytes",
-                   0);
+            refuse(broker, verdict, "refused", ERROR_TOO_LARGE, too_large[at], 0);
             continue;
         }
         uint32_t task = take(broker, event, submit.tasks[at], at, verdict, outputs);

@@ -250,27 +250,34 @@ static uint32_t write_field(const char *word)
         write_nil(&frame);
         return 1;
     }
-    cr_assert(strcmp(word, "no-id") == 0, "no such field of a task: %s", word);
+    cr_assert(strcmp(word, "no-id") == 0 || strcmp(word, "id-last") == 0, "no such field of a task: %s",
+              word);
     return 0;
+}
+
+static uint32_t write_id_field(uint32_t task)
+{
+    write_str(&frame, "id");
+    write_id(task);
+    return 1;
 }
 
 static void write_task(uint32_t task, char *const *options, int option_count)
 {
-    bool has_type = false, no_id = false;
+    bool has_type = false, id_first = true, id_last = false;
     size_t at = frame.size;
     uint32_t pairs = 0;
     write_raw(&frame, (struct bytes){(const uint8_t *)"\x80", 1}); /* the count is patched below */
-    for (int i = 0; i < option_count; i++)
-        no_id = no_id || strcmp(options[i], "no-id") == 0;
-    if (!no_id) {
-        write_str(&frame, "id");
-        write_id(task);
-        pairs++;
+    for (int i = 0; i < option_count; i++) {
+        id_last = id_last || strcmp(options[i], "id-last") == 0;
+        id_first = id_first && !id_last && strcmp(options[i], "no-id") != 0;
     }
+    pairs += id_first ? write_id_field(task) : 0;
     for (int i = 0; i < option_count; i++) {
         has_type = has_type || option(options[i], "type") != NULL;
         pairs += write_field(options[i]);
     }
+    pairs += id_last ? write_id_field(task) : 0;
     if (!has_type) {
         write_str(&frame, "type");
         write_str(&frame, "noop");

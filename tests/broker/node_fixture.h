@@ -1,20 +1,26 @@
 /* node_fixture.h - a broker on a bench of its own: events in as text, outputs out as text.
  *
- * Is:      one broker, the clients c1 .. c9, up to eight regions by name, and a little store that takes each
- * step's puts before its messages are read and its erases after. Is not: a host; every step is a batch.
- * Names:   a task is a number; T.C is task T under custody C. Regions report fences as (C, 7, 1), as real
- * ones do. N-M is a range wherever a list of tasks may stand. The clock is virtual and beats by itself.
- * Events:  start | restart (a new broker from the records) | drain | time (one TIMEOUT, now)
- *          go (TIMEOUTs while they are due) | later MS (likewise, while time passes; regions beat meanwhile)
- *   cN     submit [watch] TASK... [KEY=VALUE...] [/ TASK...], watch ID... [wait=MS] [push], received ID...,
- *          cancel ID..., gone
- *          keys of a task: region cap type priority delay deadline timeout retries payload argv, no-id;
- *          colour is one that tasks do not have
- *   NAME   hello BOOT [slots=N] [cap=X] [type=X] [instance=N] [role=X] [version=N], inventory [T.C
- * STATUS]..., end, up [like hello] (boot 1, hello, empty inventory, end, go), beat [slots=N] [draining]
- * [rtt=MS], taken T.C, refused T.C, outcome T.C END [FLAG...], gap, bye, down, silent, heard, garbage
- * Outputs: messages in the order in which they leave, HEARTBEATs left out; before them puts and behind them
- *          erases where fixture.shows_writes is set. */
+ * Is:      one broker, clients c1 .. c9, up to eight regions by name, and a little store that takes a
+ *          step's puts before its messages are read and its erases after. Every step is a batch.
+ * Is not:  a host; the clock is virtual.
+ * Names:   a task is a number; T.C is task T under custody C. Regions report a fence as (C, 7, 1), as
+ *          real ones do. N-M is a range wherever a list of tasks may stand.
+ *
+ * Events:  start; restart (a new broker from the records); drain; time (one TIMEOUT, now);
+ *          go (TIMEOUTs while they are due); later MS (likewise, as time passes; regions beat meanwhile)
+ *
+ *   cN     submit [watch] TASK... [KEY=VALUE...] [/ TASK...]; watch ID... [wait=MS] [push];
+ *          received ID...; cancel ID...; gone
+ *          keys of a task: region, cap, type, priority, delay, deadline, timeout, retries, payload (size)
+ *          words: no-id, id-last, colour (a field that tasks do not have)
+ *
+ *   NAME   hello BOOT [slots=N] [cap=X] [type=X] [instance=N] [role=X] [version=N]; end;
+ *          inventory [T.C STATUS]...; up [like hello] (boot 1: hello, end, go);
+ *          beat [slots=N] [draining] [rtt=MS]; taken T.C; refused T.C; outcome T.C END [dup] [dead];
+ *          gap; garbage; bye; down; silent (beats no more); heard
+ *
+ * Outputs: messages in the order in which they leave, HEARTBEATs left out; before them puts and behind
+ *          them erases where fixture.shows_writes is set. */
 #ifndef MERIDIAN_TESTS_BROKER_NODE_FIXTURE_H
 #define MERIDIAN_TESTS_BROKER_NODE_FIXTURE_H
 

@@ -80,6 +80,7 @@ Test(submit, of_too_large_a_payload_refuses_that_task_alone)
 {
     static const struct row rows[] = {{"c1 submit 1 / 2 payload=101 / 3 payload=100",
                                        "c1 ACCEPTED 1 accepted 2 refused:too_large 3 accepted"},
+                                      {"c1 submit 4 payload=101 id-last", "c1 ACCEPTED 4 refused:too_large"},
                                       {0}};
     fixture.options.payload_bytes_max = 100;
     fixture_new_broker();
@@ -160,13 +161,14 @@ Test(submit, to_a_node_that_shuts_down_is_refused)
     cr_expect(broker_done(fixture.broker));
 }
 
-Test(submit, of_the_most_tasks_each_of_a_new_class_fits_one_step)
+/* The most tasks that fit, each of a type of its own: "t<first>" and so on. */
+static void submit_classes(int first)
 {
     struct writer *writer = fixture_client_frame(MESSAGE_SUBMIT);
     write_map(writer, 1);
     write_str(writer, "tasks");
     write_array(writer, FRAME_ENTRIES_MAX);
-    for (int i = 0; i < FRAME_ENTRIES_MAX; i++) {
+    for (int i = first; i < first + FRAME_ENTRIES_MAX; i++) {
         char type[16];
         snprintf(type, sizeof type, "t%d", i);
         write_map(writer, 1);
@@ -174,6 +176,12 @@ Test(submit, of_the_most_tasks_each_of_a_new_class_fits_one_step)
         write_str(writer, type);
     }
     fixture_client_deliver(1);
+}
+
+Test(submit, of_the_most_tasks_each_of_a_new_class_fits_one_step)
+{
+    fixture_act("go");
+    submit_classes(0);
     cr_expect_eq(fixture_state_count("ready"), FRAME_ENTRIES_MAX);
     cr_expect_eq(fixture.puts[TABLE_CLASSES], FRAME_ENTRIES_MAX);
     fixture_act("restart");
@@ -209,4 +217,42 @@ Test(submit, of_an_id_older_than_one_that_was_forgotten_is_too_old)
     cr_expect_str_eq(fixture.text, "c1 ACCEPTED new refused:too_old", "and a restart does not forget that");
     submit_of_age(fixture.wall_ms);
     cr_expect_str_eq(fixture.text, "c1 ACCEPTED new accepted");
+}
+
+Test(submit, of_a_task_that_no_assign_could_carry_is_refused)
+{
+    fixture_act("eu up slots=2 type=command");
+    struct writer *writer = fixture_client_frame(MESSAGE_SUBMIT);
+    const uint32_t overhead = 100;
+    write_map(writer, 1);
+    write_str(writer, "tasks");
+    write_array(writer, 1);
+    write_map(writer, 1);
+    write_str(writer, "argv");
+    write_array(writer, 10);
+    for (uint32_t left = FRAME_BYTES_MAX - overhead; left > 0;) {
+        uint32_t size = left < 128 * 1024 ? left : 128 * 1024 - 8;
+        write_bin_head(writer, size);
+        memset(writer->data + writer->size, 'a', size);
+        writer->size += size;
+        left -= size;
+    }
+    fixture_client_deliver(1);
+    cr_expect_str_eq(fixture.text, "eu WELCOME, c1 ACCEPTED new refused:too_large");
+    cr_expect(strstr(fixture.reason, "1.25 MiB") != NULL, "%s", fixture.reason);
+    fixture_act("go");
+    cr_expect_str_eq(fixture.text, "");
+}
+
+Test(submit, of_more_classes_than_can_be_is_refused_for_good)
+{
+    fixture.options.tasks_max = 5000;
+    fixture_new_broker();
+    fixture_act("start");
+    for (int i = 0; i < 4; i++)
+        submit_classes(i * FRAME_ENTRIES_MAX);
+    static const struct row rows[] = {{"c1 submit 1 type=one-more", "c1 ACCEPTED 1 refused:too_many"},
+                                      {"c1 submit 2 type=t7", "c1 ACCEPTED 2 accepted"},
+                                      {0}};
+    fixture_run(rows);
 }
