@@ -287,7 +287,7 @@ static void disconnect(struct session *session, const struct event *event)
     }
     call_forget_connection(session);
     session->connected = false;
-    session->watch_again_ns = event->now_ns; /* the node watched for the old connection */
+    session->watch_again_ns = event->now_ns + 1; /* the node watched for the old connection */
     session->connect_at_ns = event->now_ns + ns_of_ms(with_jitter(session->reconnect_ms, event->random[0]));
     session->reconnect_ms = earlier(2 * session->reconnect_ms, session->options.reconnect_max_ms);
 }

@@ -222,44 +222,44 @@ static void settle(struct session *session, struct session_request *request, str
         refuse(session, request, task, answer->code, answer->reason);
 }
 
-static void settle_all(struct session *session, struct session_request *request, struct reader *reader,
+/* False unless there is an answer for each task. */
+static bool settle_all(struct session *session, struct session_request *request, struct reader *reader,
                        uint64_t now_ns)
 {
     uint32_t count = read_array(reader, FRAME_ENTRIES_MAX);
     struct session_task *task = TAILQ_FIRST(&request->tasks);
-    for (uint32_t i = 0; i < count && !reader_failed(reader) && task != NULL; i++) {
+    for (uint32_t i = 0; i < count && task != NULL; i++) {
         struct answer answer;
         read_answer(reader, &answer);
-        if (!task_id_equal(&answer.id, &task->id))
-            reader_fail(reader, READER_RANGE); /* answers come in the order of the tasks */
-        if (reader_failed(reader))
-            return;
+        if (reader_failed(reader) || !task_id_equal(&answer.id, &task->id))
+            return false; /* answers come in the order of the tasks */
         struct session_task *next = TAILQ_NEXT(task, link);
         settle(session, request, task, &answer, now_ns);
         task = next;
     }
+    return task == NULL;
 }
 
 void submit_on_accepted(struct session *session, struct session_request *request, struct bytes body,
                         uint64_t now_ns)
 {
     struct reader reader;
+    bool complete = false;
     reader_init(&reader, body);
     uint32_t pairs = read_map(&reader, PAIRS_MAX);
     for (uint32_t i = 0; i < pairs && !reader_failed(&reader); i++) {
         struct bytes key = read_str(&reader, 0, NAME_BYTES_MAX);
         if (bytes_are(key, "epoch"))
             session_note_epoch(session, read_uint(&reader, UINT64_MAX), now_ns);
-        else if (bytes_are(key, "tasks"))
-            settle_all(session, request, &reader, now_ns);
+        else if (bytes_are(key, "tasks") && !complete)
+            complete = settle_all(session, request, &reader, now_ns);
         else
             (void)read_raw(&reader); /* a later version's */
     }
-    if (reader_failed(&reader)) {
+    if (complete)
+        submit_requeue(session, request); /* what was held back */
+    else
         submit_on_nonsense(session, request, now_ns);
-        return;
-    }
-    submit_requeue(session, request); /* what was held back, or not answered for */
 }
 
 void submit_on_nonsense(struct session *session, struct session_request *request, uint64_t now_ns)
