@@ -214,6 +214,16 @@ static void check_silence(struct children *children, struct child *child, struct
     }
 }
 
+/* What an earlier boot held has been claimed or has ended. */
+static void record_boot(struct child *child, struct outputs *outputs)
+{
+    bool swept = child->state == CHILD_LIVE || child->first_grant == 0;
+    if (!child->boot_is_new || !swept || outputs_room(outputs) < 512)
+        return;
+    child->boot_is_new = false;
+    child_put_record(child, outputs);
+}
+
 void children_on_timeout(struct children *children, const struct event *event, struct outputs *outputs)
 {
     if (event->now_ns < children->beat_at_ns)
@@ -224,6 +234,7 @@ void children_on_timeout(struct children *children, const struct event *event, s
         check_silence(children, child, outputs);
         if (child->peer != 0)
             send_heartbeat(child, event, outputs);
+        record_boot(child, outputs);
     }
     children_forget_old(children, outputs);
 }

@@ -40,12 +40,13 @@ struct child {
     uint32_t number; /* durable, in CHILDREN and in grant records */
     enum child_state state;
     bool suspect;
-    bool lost;      /* declared; its grants end step by step */
-    bool left;      /* said BYE */
-    bool draining;  /* said so, or was told to */
-    bool restarted; /* this session came with a higher boot: what it does not claim has ended */
-    uint8_t stamp;  /* number of its session, modulo 256, never 0 */
-    uint64_t peer;  /* 0 = no session */
+    bool lost;        /* declared; its grants end step by step */
+    bool left;        /* said BYE */
+    bool draining;    /* said so, or was told to */
+    bool restarted;   /* this session came with a higher boot: what it does not claim has ended */
+    bool boot_is_new; /* its record still has the boot before: what that one held is not dealt with yet */
+    uint8_t stamp;    /* number of its session, modulo 256, never 0 */
+    uint64_t peer;    /* 0 = no session */
     struct link link;
     uint64_t heard_ns;              /* on the awake clock */
     uint64_t clock_us, clock_at_ns; /* its clock, for the echo */

@@ -58,7 +58,10 @@ static struct child *admit(struct children *children, const struct hello *hello,
         if (hello->boot > child->boot) {
             outputs_trace(outputs, TRACE_CHILD_RESTARTED, NULL, child->number, hello->boot);
             child->boot = hello->boot;
-            child_put_record(child, outputs);
+            /* On disk only once nothing of the boot before is left: a restart of ours must notice it too. */
+            child->boot_is_new = child->first_grant != 0;
+            if (!child->boot_is_new)
+                child_put_record(child, outputs);
         }
         return child;
     }

@@ -112,3 +112,19 @@ TABLE(restart_keeps_a_running_task_under_its_new_custody, {"w1 join", W1_JOINED}
       {"w1 outcome 1:1.1.1 completed exit=0",
        "+outcomes 1, +states 1 ended, w1 SETTLED 1:1.1.1 recorded, up OUTCOME 1:2.1.1 completed eu/w1 1/1 "
        "exit 0, -grants 1, -envelopes 1"})
+
+TABLE(a_new_life_is_noticed_after_a_restart_of_the_region, {"w1 join", W1_JOINED}, {"assign 1.1", GIVEN_1},
+      {"w1 down", ""}, {"w1 hello boot=2", "w1 WELCOME"}, {"restart", ""},
+      {"start", "+meta 1, up HELLO boot 2"}, {"welcome", "up INVENTORY 1:1.1.1 waiting, up END"},
+      {"w1 hello boot=2", "w1 WELCOME"},
+      {"w1 end", "+attempts 1, +states 1 ready dup, +grants 2, w1 ASSIGN 1:1.2.2 dup 2/2, -grants 1"})
+
+TABLE(a_new_life_is_recorded_when_the_former_one_is_dealt_with, {"w1 join", W1_JOINED},
+      {"assign 1.1", GIVEN_1}, {"w1 down", ""}, {"w1 hello boot=2", "w1 WELCOME"},
+      {"w1 inventory 1:1.1.1 ended", ""}, {"later 5000", ""}, {"w1 end", ""}, {"later 1000", "+children 1"},
+      {"w1 outcome 1:1.1.1 completed exit=0",
+       "+outcomes 1, +states 1 ended, w1 SETTLED 1:1.1.1 recorded, up OUTCOME 1:1.1.1 completed eu/w1 1/1 "
+       "exit 0, -grants 1, -envelopes 1"},
+      {"restart", ""}, {"start", "+meta 1, up HELLO boot 2"},
+      {"welcome", "up INVENTORY 1:1.1.1 ended, up END, up OUTCOME 1:1.1.1 completed eu/w1 1/1 exit 0"},
+      {"w1 hello boot=2", "w1 WELCOME"}, {"w1 end", ""})

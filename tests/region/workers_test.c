@@ -48,14 +48,14 @@ TABLE(what_a_new_life_does_not_claim_is_lost, {"w1 join slots=2", W1_JOINED},
       {"assign 1.1; 2.1",
        "+classes 1, +envelopes 1, +states 1 ready, +envelopes 2, +states 2 ready, up TAKEN 1:1.0.0, up TAKEN "
        "2:1.0.0 | +grants 1, w1 ASSIGN 1:1.1.1, w1 ASSIGN 2:1.1.1"},
-      {"w1 down", ""}, {"w1 hello slots=2 boot=2", W1_JOINED}, {"w1 inventory 2:1.1.1 ended", ""},
+      {"w1 down", ""}, {"w1 hello slots=2 boot=2", "w1 WELCOME"}, {"w1 inventory 2:1.1.1 ended", ""},
       {"w1 end", "+attempts 1, +states 1 ready dup, +grants 2, w1 ASSIGN 1:1.1.2 dup 2/2"},
       {"w1 outcome 2:1.1.1 completed exit=0",
        "+outcomes 2, +states 2 ended, w1 SETTLED 2:1.1.1 recorded, up OUTCOME 2:1.1.1 completed eu/w1 1/1 "
        "exit 0, -grants 1, -envelopes 2"})
 
 TABLE(a_new_life_is_noticed_though_its_first_session_broke, {"w1 join", W1_JOINED}, {"assign 1.1", GIVEN_1},
-      {"w1 down", ""}, {"w1 hello boot=2", W1_JOINED}, {"w1 down", ""}, {"w1 hello boot=2", "w1 WELCOME"},
+      {"w1 down", ""}, {"w1 hello boot=2", "w1 WELCOME"}, {"w1 down", ""}, {"w1 hello boot=2", "w1 WELCOME"},
       {"w1 end", "+attempts 1, +states 1 ready dup, +grants 2, w1 ASSIGN 1:1.1.2 dup 2/2, -grants 1"})
 
 TABLE(an_older_life_is_refused, {"w1 hello boot=3", W1_JOINED}, {"w1 hello boot=2", "w1 ERROR stale_boot"})
