@@ -150,7 +150,9 @@ def print_table(workers):
     print("REGION  WORKER  DONE  LOST      P50      P99")
     for region in REGIONS:
         for number in range(1, WORKERS + 1):
-            row = workers[f"{region}/w{number}"]
+            row = workers.get(f"{region}/w{number}")
+            if row is None:
+                raise Failure(f"`worker list` does not know {region}/w{number}")
             print(f"{region:<8}{row['name']:<6}{row['done']:>6}{row['lost']:>6}"
                   f"{duration(row['p50_us']):>9}{duration(row['p99_us']):>9}")
 
@@ -183,6 +185,7 @@ def check(directory, headers, workers):
 
 def main():
     directory = tempfile.mkdtemp(prefix="meridian-demo-")
+    keep = True
     cluster = None
     submission = None
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
@@ -197,11 +200,12 @@ def main():
         workers = cluster.workers()
         print_table(workers)
         check(directory, headers, workers)
+        keep = False
     except Failure as failure:
-        print(f"script/demo: {failure}\nscript/demo: data and logs stay in {directory}", file=sys.stderr)
-        directory = None
+        print(f"script/demo: {failure}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
+        keep = False
         return 130
     finally:
         if submission is not None and submission.poll() is None:
@@ -209,7 +213,9 @@ def main():
             submission.wait()
         if cluster is not None:
             cluster.stop()
-        if directory is not None:
+        if keep:
+            print(f"script/demo: data and logs stay in {directory}", file=sys.stderr)
+        else:
             shutil.rmtree(directory, ignore_errors=True)
     return 0
 
