@@ -10,6 +10,9 @@
 #define uthash_fatal(message) ASSERT(!message)
 #include <uthash.h>
 
+/* Left to the rest of the step, which may still have as many grants and ended ids to write. */
+enum { ANSWER_ROOM_LEFT = 1100 };
+
 struct pusher_by_peer {
     uint64_t peer;
     uint32_t pusher;
@@ -79,15 +82,33 @@ static void pusher_gone(struct watches *watches, struct pusher_by_peer *entry)
         slab_give(&watches->pushers, index);
 }
 
+/* Clients go without a word: those that lapsed make room for new ones. */
+static void reclaim_pushers(struct watches *watches, uint64_t now_ns)
+{
+    struct pusher_by_peer *entry, *next;
+    if (now_ns < watches->reclaim_ns)
+        return;
+    watches->reclaim_ns = now_ns + 1000 * NANOSECONDS_PER_MS;
+    HASH_ITER(hh, watches->by_peer, entry, next)
+    {
+        if (pusher_at(watches, entry->pusher)->lapse_ns <= now_ns)
+            pusher_gone(watches, entry);
+    }
+}
+
 uint32_t watches_pusher(struct watches *watches, uint64_t peer, uint64_t now_ns)
 {
     struct pusher_by_peer *entry;
     HASH_FIND(hh, watches->by_peer, &peer, sizeof peer, entry);
     if (entry == NULL) {
-        uint32_t index = slab_take(&watches->pushers);
-        entry = index == 0 ? NULL : malloc(sizeof *entry);
-        if (entry == NULL)
+        if (watches->pushers.live >= PUSHERS_MAX)
+            reclaim_pushers(watches, now_ns);
+        entry = malloc(sizeof *entry);
+        uint32_t index = entry == NULL ? 0 : slab_take(&watches->pushers);
+        if (index == 0) {
+            free(entry);
             return 0;
+        }
         *entry = (struct pusher_by_peer){.peer = peer, .pusher = index};
         HASH_ADD(hh, watches->by_peer, peer, sizeof entry->peer, entry);
         pusher_at(watches, index)->peer = peer;
@@ -125,31 +146,24 @@ uint32_t watches_poll(struct watches *watches, uint64_t peer, uint64_t sequence,
     return index;
 }
 
-bool watches_poll_add(struct watches *watches, struct task *task, uint32_t poll_index)
+bool watches_poll_add(struct watches *watches, const struct task_id *id, struct task *task,
+                      uint32_t poll_index)
 {
     uint32_t index = slab_take(&watches->nodes);
     if (index == 0)
         return false;
     struct poll *poll = poll_at(watches, poll_index);
-    *node_at(watches, index) = (struct watch){
-        .id = task->id, .next_of_task = task->watch, .next_of_poll = poll->first, .poll = poll_index};
-    task->watch = index;
+    *node_at(watches, index) = (struct watch){.id = *id, .next_of_poll = poll->first, .poll = poll_index};
+    if (task != NULL) {
+        node_at(watches, index)->next_of_task = task->watch;
+        task->watch = index;
+    }
     poll->first = index;
     poll->count++;
     return true;
 }
 
-static void push_result(const struct pusher *pusher, const struct ended_entry *entry, struct outputs *outputs)
-{
-    uint32_t message;
-    struct writer *writer = outputs_entry(outputs, pusher->peer, MESSAGE_RESULT, NULL,
-                                          RESULT_HEAD_BYTES + entry->outcome_size, &message);
-    broker_write_result(outputs, writer, entry);
-    outputs_entry_end(outputs);
-}
-
-void watches_on_end(struct watches *watches, struct task *task, const struct ended_entry *entry,
-                    uint64_t now_ns, struct outputs *outputs)
+void watches_on_end(struct watches *watches, struct task *task)
 {
     uint32_t next;
     for (uint32_t at = task->watch; at != 0; at = next) {
@@ -165,12 +179,11 @@ void watches_on_end(struct watches *watches, struct task *task, const struct end
             }
             continue; /* the node is freed with its poll */
         }
-        struct pusher *pusher = pusher_at(watches, node->pusher);
-        if (!pusher->gone && pusher->lapse_ns > now_ns)
-            push_result(pusher, entry, outputs);
-        if (--pusher->watches == 0 && pusher->gone)
-            slab_give(&watches->pushers, node->pusher);
-        slab_give(&watches->nodes, at);
+        if (watches->last_push != 0)
+            node_at(watches, watches->last_push)->next_of_task = at;
+        else
+            watches->first_push = at;
+        watches->last_push = at;
     }
     task->watch = 0;
 }
@@ -209,17 +222,53 @@ static void answer(struct broker *broker, uint32_t index, struct outputs *output
 {
     const struct poll *poll = poll_at(&broker->watches, index);
     struct task_id ids[FRAME_ENTRIES_MAX];
-    uint32_t count = 0;
+    uint32_t left = poll->count; /* the newest comes first; the reply has the order of the request */
     for (uint32_t at = poll->first; at != 0; at = node_at(&broker->watches, at)->next_of_poll)
-        ids[count++] = node_at(&broker->watches, at)->id;
-    broker_write_watch_reply(broker, poll->peer, poll->sequence, ids, count, outputs);
+        ids[--left] = node_at(&broker->watches, at)->id;
+    broker_write_watch_reply(broker, poll->peer, poll->sequence, ids, poll->count, outputs);
     free_poll(broker, index);
+}
+
+static void push_result(struct broker *broker, const struct watch *node, struct outputs *outputs)
+{
+    const struct pusher *pusher = pusher_at(&broker->watches, node->pusher);
+    const struct ended_entry *entry = ledger_find_ended(&broker->tasks, &node->id);
+    if (pusher->gone || pusher->lapse_ns <= broker->tasks.now_ns || entry == NULL)
+        return;
+    uint32_t message;
+    struct writer *writer = outputs_entry(outputs, pusher->peer, MESSAGE_RESULT, NULL,
+                                          RESULT_HEAD_BYTES + entry->outcome_size, &message);
+    broker_write_result(outputs, writer, entry);
+    outputs_entry_end(outputs);
+}
+
+/* The first of the pushes that are due. */
+static void push_first(struct broker *broker, struct outputs *outputs)
+{
+    struct watches *watches = &broker->watches;
+    uint32_t index = watches->first_push;
+    const struct watch *node = node_at(watches, index);
+    struct pusher *pusher = pusher_at(watches, node->pusher);
+    push_result(broker, node, outputs);
+    if (--pusher->watches == 0 && pusher->gone)
+        slab_give(&watches->pushers, node->pusher);
+    watches->first_push = node->next_of_task;
+    if (watches->first_push == 0)
+        watches->last_push = 0;
+    slab_give(&watches->nodes, index);
+}
+
+static bool has_room(const struct outputs *outputs)
+{
+    return outputs_room(outputs) >= ANSWER_ROOM_LEFT && !outputs_full(outputs);
 }
 
 void watches_answer(struct broker *broker, struct outputs *outputs)
 {
     struct watches *watches = &broker->watches;
-    while (watches->first_due != 0) {
+    while (watches->first_push != 0 && has_room(outputs))
+        push_first(broker, outputs);
+    while (watches->first_due != 0 && has_room(outputs)) {
         uint32_t index = watches->first_due;
         watches->first_due = poll_at(watches, index)->next_due;
         answer(broker, index, outputs);
@@ -229,11 +278,14 @@ void watches_answer(struct broker *broker, struct outputs *outputs)
 bool watches_on_timeout(struct broker *broker, struct outputs *outputs)
 {
     struct watches *watches = &broker->watches;
+    watches_answer(broker, outputs);
+    if (watches->first_due != 0)
+        return true; /* a poll that is due has its answer coming, and no other */
     for (;;) {
         uint32_t index = heap_top(&watches->poll_timers);
         if (index == 0 || poll_at(watches, index)->deadline_ns > broker->tasks.now_ns)
             return false;
-        if (outputs_room(outputs) < FRAME_ENTRIES_MAX)
+        if (!has_room(outputs))
             return true;
         answer(broker, index, outputs);
     }
@@ -249,6 +301,8 @@ void watches_on_peer_gone(struct watches *watches, uint64_t peer)
 
 uint64_t watches_deadline_ns(const struct watches *watches)
 {
+    if (watches->first_push != 0 || watches->first_due != 0)
+        return 0;
     uint32_t index = heap_top(&watches->poll_timers);
     return index == 0 ? DEADLINE_NEVER : poll_at(watches, index)->deadline_ns;
 }

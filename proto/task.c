@@ -228,8 +228,6 @@ struct task_problem task_parse(struct bytes map, uint64_t payload_bytes_max, str
             return problem(ERROR_INVALID_FIELD, table[field].name, name, "given twice");
         seen |= 1u << field;
         table[field].parse(&parse);
-        if (parse.code == ERROR_TOO_LARGE)
-            return problem(ERROR_TOO_LARGE, table[field].name, name, "larger than limits.payload_bytes");
         if (reader_failed(&parse.reader))
             return problem(ERROR_INVALID_FIELD, table[field].name, name, table[field].expected);
         if (field != FIELD_ID)
@@ -237,6 +235,8 @@ struct task_problem task_parse(struct bytes map, uint64_t payload_bytes_max, str
     }
     if (reader_failed(&parse.reader))
         return problem(ERROR_MALFORMED, "", bytes_of("task"), reader_error_text(parse.reader.error));
+    if (parse.code == ERROR_TOO_LARGE) /* said last, so that the id is known wherever it stands */
+        return problem(ERROR_TOO_LARGE, "payload", bytes_of("payload"), "larger than limits.payload_bytes");
     bool command = (seen & 1u << FIELD_ARGV) != 0;
     if (command)
         ret_fields->type = bytes_of(COMMAND_TYPE);
