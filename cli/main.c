@@ -14,6 +14,7 @@ enum { OVERRIDES_MAX = 64 };
 
 static const struct argp_option run_options[] = {
     {"config", 'c', "FILE", 0, "Configuration of the node (see conf/)", 0},
+    {"insecure", 'i', NULL, 0, "Listen beyond loopback without encryption", 0},
     {"set", 's', "SECTION.KEY=VALUE", 0, "Override one key of it; may be repeated", 0},
     {0},
 };
@@ -31,6 +32,9 @@ static error_t parse_run(int key, char *text, struct argp_state *state)
     case 'c':
         input->config = text;
         return 0;
+    case 'i':
+        text = (char *)(uintptr_t)"node.insecure=yes";
+        __attribute__((fallthrough));
     case 's':
         if (input->override_count == OVERRIDES_MAX)
             usage_error("--set: at most %d times", OVERRIDES_MAX);
