@@ -223,6 +223,7 @@ static void make_room(struct broker *broker, struct outputs *outputs)
 static void on_timeout(struct broker *broker, const struct event *event, struct outputs *outputs)
 {
     broker->more_work = false;
+    watches_answer(broker, outputs); /* what the step before had no room for goes first */
     children_on_timeout(&broker->tasks.children, event, outputs);
     if (broker->tasks.children.profiles_changed) {
         broker->tasks.children.profiles_changed = false;

@@ -190,7 +190,7 @@ static bool push_watches(struct broker *broker, const struct event *event, const
     return true;
 }
 
-/* Wait for the living ids; the reply is due when one ends or the time is over. */
+/* Wait for the ids; the reply is due when one ends or the time is over. */
 static bool poll_watches(struct broker *broker, const struct event *event, uint64_t sequence,
                          const struct request *request)
 {
@@ -199,8 +199,9 @@ static bool poll_watches(struct broker *broker, const struct event *event, uint6
     if (poll == 0)
         return false;
     for (uint32_t i = 0; i < request->count; i++) {
-        uint32_t task = ledger_find(&broker->tasks, &request->ids[i]);
-        if (task != 0 && !watches_poll_add(&broker->watches, ledger_task(&broker->tasks, task), poll))
+        uint32_t index = ledger_find(&broker->tasks, &request->ids[i]);
+        struct task *task = index == 0 ? NULL : ledger_task(&broker->tasks, index);
+        if (!watches_poll_add(&broker->watches, &request->ids[i], task, poll))
             return true; /* the rest is asked for again with the next WATCH */
     }
     return true;

@@ -41,8 +41,7 @@ static void finish(struct broker *broker, uint32_t index, enum task_end end, boo
         .arrival_and_bits =
             task->arrival << 8 | (uint64_t)(task->fence.custody & 15) << 4 | (dup ? ENDED_DUP : 0) | end,
     };
-    struct watches *watches = &broker->watches;
-    watches_on_end(watches, task, &entry, broker->tasks.now_ns, outputs);
+    watches_on_end(&broker->watches, task);
     outputs_trace(outputs, TRACE_TASK_ENDED, &task->id, end, 0);
     ledger_forget(&broker->tasks, index, outputs);
     bool room = map_put(&broker->tasks.by_id, &entry.id, ended_add(&broker->ended, &entry));

@@ -14,7 +14,7 @@ enum { WATCHES_MAX = 8 * 1024 * 1024, POLLS_MAX = 65536, PUSHERS_MAX = 65536, PU
 
 struct watch {
     struct task_id id;
-    uint32_t next_of_task;
+    uint32_t next_of_task; /* once the task has ended: of the pushes that are due */
     uint32_t next_of_poll;
     uint32_t poll;   /* 0 = of a pusher */
     uint32_t pusher; /* 0 = of a poll */
@@ -41,7 +41,9 @@ struct watches {
     struct slab nodes, polls, pushers;
     struct heap poll_timers;
     struct pusher_by_peer *by_peer; /* uthash */
-    uint32_t first_due;
+    uint32_t first_due;             /* polls to be answered */
+    uint32_t first_push, last_push; /* watches of ended tasks whose result is to be pushed */
+    uint64_t reclaim_ns;            /* pushers that lapsed are not looked for again before */
 };
 
 struct broker;
@@ -52,13 +54,12 @@ void watches_release(struct watches *watches);
 uint32_t watches_pusher(struct watches *watches, uint64_t peer, uint64_t now_ns);
 /* Add a watch of `task` for `pusher`, unless it has one. False if there is no room. */
 bool watches_push(struct watches *watches, struct task *task, uint32_t pusher);
-/* Begin a poll; then poll_add for each living id. 0 if there is no room. */
+/* Begin a poll; then poll_add for each id, with its task if it lives. 0 if there is no room. */
 uint32_t watches_poll(struct watches *watches, uint64_t peer, uint64_t sequence, uint64_t deadline_ns);
-bool watches_poll_add(struct watches *watches, struct task *task, uint32_t poll);
-/* `task` ended as `entry`: pushes are appended, polls become due. The task's list is empty afterwards. */
-void watches_on_end(struct watches *watches, struct task *task, const struct ended_entry *entry,
-                    uint64_t now_ns, struct outputs *outputs);
-/* End of step: answer the polls that are due. */
+bool watches_poll_add(struct watches *watches, const struct task_id *id, struct task *task, uint32_t poll);
+/* `task` ended: its pushes and polls become due. The task's list is empty afterwards. */
+void watches_on_end(struct watches *watches, struct task *task);
+/* End of step: send the pushes and answer the polls that are due, as far as the step has room. */
 void watches_answer(struct broker *broker, struct outputs *outputs);
 /* TIMEOUT: answer the polls whose time is over with PENDING. True if there is more to do. */
 bool watches_on_timeout(struct broker *broker, struct outputs *outputs);
