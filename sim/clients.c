@@ -388,8 +388,8 @@ static void on_accepted(struct sim *sim, struct bytes body)
             violation(sim, 0, "ACCEPTED names a task that was never submitted");
         else if (bytes_are(status, "accepted") || bytes_are(status, "duplicate"))
             work->accepted = true;
-        else if (bytes_are(status, "throttled"))
-            work->submit_ns = sim->now_ns + field_uint(task, "retry_after_ms") * MS;
+        else if (bytes_are(status, "throttled") || bytes_are(field_text(task, "code"), "draining"))
+            work->submit_ns = sim->now_ns + (field_uint(task, "retry_after_ms") + 100) * MS;
         else
             violation(sim, 0, "task %s refused: %.*s", sim_id_text(&work->id),
                       (int)field_text(task, "reason").size, (const char *)field_text(task, "reason").data);

@@ -63,6 +63,10 @@ static void *make_worker(const struct sim_node *node)
     static uint64_t deadline_##node(const void *self)                                                        \
     {                                                                                                        \
         return node##_deadline_ns(self);                                                                     \
+    }                                                                                                        \
+    static bool done_##node(const void *self)                                                                \
+    {                                                                                                        \
+        return node##_done(self);                                                                            \
     }
 
 UNTYPED(broker)
@@ -70,7 +74,7 @@ UNTYPED(region)
 UNTYPED(worker)
 
 const struct role cluster_roles[3] = {
-    {"broker", make_broker, free_broker, step_broker, deadline_broker},
-    {"region", make_region, free_region, step_region, deadline_region},
-    {"worker", make_worker, free_worker, step_worker, deadline_worker},
+    {"broker", make_broker, free_broker, step_broker, deadline_broker, done_broker},
+    {"region", make_region, free_region, step_region, deadline_region, done_region},
+    {"worker", make_worker, free_worker, step_worker, deadline_worker, done_worker},
 };

@@ -3,7 +3,16 @@
 
 #include "sim/sim.h"
 
-enum fault_kind { FAULT_CRASH, FAULT_CUT, FAULT_PARTITION, FAULT_PAUSE, FAULT_SLOW_DISK, FAULT_KIND_COUNT };
+enum fault_kind {
+    FAULT_CRASH,
+    FAULT_CUT,
+    FAULT_PARTITION,
+    FAULT_PAUSE,
+    FAULT_SLOW_DISK,
+    FAULT_DRAIN,
+    FAULT_WIPE,
+    FAULT_KIND_COUNT
+};
 
 enum { FAULTS_FROM_MS = 3000, FAULTS_UNTIL_MS = 90000, CALM_MS = 120000, FAULTS_PLANNED_MAX = 30 };
 
@@ -32,15 +41,23 @@ static uint64_t length_ns(struct sim *sim)
 
 void fault_happens(struct sim *sim, const struct fault *fault)
 {
-    static const char *const names[FAULT_KIND_COUNT] = {"crash", "cut", "partition", "pause", "slow disk"};
+    static const char *const names[FAULT_KIND_COUNT] = {"crash",     "cut",   "partition", "pause",
+                                                        "slow disk", "drain", "wipe"};
     struct sim_node *node = &sim->nodes[fault->node];
     uint64_t until_ns = sim->now_ns + length_ns(sim);
     if (sim->options.trace)
         printf("%12.6f %-8s FAULT %s until %.6f\n", (double)sim->now_ns / 1e9, node->name, names[fault->kind],
                (double)until_ns / 1e9);
     switch ((enum fault_kind)fault->kind) {
+    case FAULT_DRAIN:
+        node_drain(sim, node);
+        break;
+    case FAULT_WIPE:
     case FAULT_CRASH:
         node_crash(sim, node);
+        if (fault->kind == FAULT_WIPE &&
+            node->index != 0) /* what the broker has acknowledged is only there */
+            node_wipe(sim, node);
         timeline_add(&sim->timeline,
                      (struct occasion){.at_ns = until_ns, .what = HAPPENS_RESTART, .node = node->index});
         break;

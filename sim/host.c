@@ -319,6 +319,7 @@ void node_crash(struct sim *sim, struct sim_node *node)
     node->alive = false;
     node->life++;
     node->closing = false;
+    node->draining = false;
     node->wake_ns = NEVER;
     node->paused_until_ns = 0;
     node->session = 0;
@@ -326,6 +327,34 @@ void node_crash(struct sim *sim, struct sim_node *node)
     reset_outputs(node);
     memset(node->processes, 0, sizeof node->processes); /* they die with their agent */
     network_node_gone(sim, node);
+}
+
+void node_wipe(struct sim *sim, struct sim_node *node)
+{
+    ASSERT(!node->alive);
+    (void)sim; /* as all of these */
+    disk_wipe(&node->disk);
+    memset(node->arrivals, 0, sizeof node->arrivals);
+}
+
+void node_drain(struct sim *sim, struct sim_node *node)
+{
+    struct event event = {.kind = EVENT_DRAIN};
+    if (!node->alive || node->draining)
+        return;
+    node->draining = true;
+    node_step(sim, node, &event, NULL);
+}
+
+/* The process of a drained node ends when all that it said has left; its machine starts another one soon. */
+static void stop_drained(struct sim *sim, struct sim_node *node)
+{
+    const struct outputs *outputs = &node->outputs;
+    bool idle = node->batches == NULL && outputs->write_count + outputs->message_count == 0;
+    if (!node->draining || !idle || !node->role->done(node->self))
+        return;
+    node_crash(sim, node);
+    happens(sim, node, HAPPENS_RESTART, sim->now_ns + dice_below(&sim->dice, 3000 * MS));
 }
 
 /* ---- the run ---- */
@@ -495,6 +524,7 @@ void sim_run(struct sim *sim)
         sim->now_ns = occasion.at_ns;
         if (!put_off(sim, &occasion))
             dispatch(sim, &occasion);
+        stop_drained(sim, &sim->nodes[occasion.node]);
         if (quiet_ns == 0 && sim->now_ns > sim->calm_ns && clients_done(sim))
             quiet_ns = sim->now_ns + grace_ns;
         if (quiet_ns != 0 && sim->now_ns > quiet_ns)

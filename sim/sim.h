@@ -43,6 +43,7 @@ struct role {
     void (*free)(void *self);
     void (*step)(void *self, const struct event *event, struct outputs *outputs);
     uint64_t (*deadline_ns)(const void *self);
+    bool (*done)(const void *self);
 };
 
 struct frame {
@@ -84,6 +85,7 @@ struct sim_node {
     void *self;
     bool alive;
     uint32_t life;
+    bool draining;
     struct outputs outputs;
     uint32_t immediate_seen; /* messages of the gathering batch already looked at */
     struct frame *kept;      /* frames that the gathering batch may have borrowed from */
@@ -154,6 +156,10 @@ void sim_run(struct sim *sim);
 void node_step(struct sim *sim, struct sim_node *node, struct event *event, struct frame *keep);
 void node_start(struct sim *sim, struct sim_node *node);
 void node_crash(struct sim *sim, struct sim_node *node);
+/* SIGTERM: it may end its work first, then it stops with nothing lost. */
+void node_drain(struct sim *sim, struct sim_node *node);
+/* It comes back with another disk, if it is down. */
+void node_wipe(struct sim *sim, struct sim_node *node);
 /* Close what was gathered now, so that the next step begins a batch of its own. */
 void node_close_batch(struct sim *sim, struct sim_node *node);
 void *take_memory(size_t count, size_t size);

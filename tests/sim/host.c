@@ -28,6 +28,12 @@ static uint64_t fake_deadline(const void *self)
     return DEADLINE_NEVER;
 }
 
+static bool fake_done(const void *self)
+{
+    (void)self;
+    return true;
+}
+
 static void put_ended(struct fake *fake, const struct task_id *id, enum task_end end, struct outputs *outputs)
 {
     struct writer *writer = outputs_put(outputs, TABLE_ENDED, ++fake->next_number, 0);
@@ -125,9 +131,9 @@ static void step_silent(void *self, const struct event *event, struct outputs *o
 }
 
 static const struct role fakes[3] = {
-    {"broker", make_fake, free, step_broker, fake_deadline},
-    {"region", make_fake, free, step_silent, fake_deadline},
-    {"worker", make_fake, free, step_silent, fake_deadline},
+    {"broker", make_fake, free, step_broker, fake_deadline, fake_done},
+    {"region", make_fake, free, step_silent, fake_deadline, fake_done},
+    {"worker", make_fake, free, step_silent, fake_deadline, fake_done},
 };
 
 static struct sim sim;
