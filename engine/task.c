@@ -132,7 +132,8 @@ bool task_record_read(struct bytes record, struct task *ret_task, uint64_t now_n
         ret_task->outcome_size = outcome_size;
     uint64_t passed_ms = wall_ms > then_ms ? wall_ms - then_ms : 0;
     ret_task->born_ns = (int64_t)now_ns - (int64_t)((age_ms + passed_ms) * 1000000);
+    int64_t due_ns = ret_task->born_ns + (int64_t)(due_age_ms * 1000000);
     if (ret_task->state == TASK_DELAYED)
-        ret_task->due_ns = (uint64_t)(ret_task->born_ns + (int64_t)(due_age_ms * 1000000));
+        ret_task->due_ns = due_ns < 0 ? 0 : (uint64_t)due_ns; /* before this machine started: now */
     return true;
 }
