@@ -184,14 +184,15 @@ static void lost(struct broker *broker, struct child *region, uint32_t index, st
     }
 }
 
-/* Same boot: it never got the ASSIGN; a higher boot: it never committed it, so it never started it. */
+/* Same boot: it never got the ASSIGN; a higher boot: it never committed it. Either way it never started it.
+ */
 static void unclaimed(struct broker *broker, struct child *region, uint32_t index, struct outputs *outputs)
 {
     struct task *task = ledger_task(&broker->tasks, index);
-    if (!region->restarted)
-        ledger_assign_again(&broker->tasks, index, region, outputs);
-    else if (task->flags & TASK_CANCELLING)
+    if (task->flags & TASK_CANCELLING)
         broker_end(broker, index, TASK_CANCELLED, "cancelled", outputs);
+    else if (!region->restarted)
+        ledger_assign_again(&broker->tasks, index, region, outputs);
     else
         ledger_requeue(&broker->tasks, index, READY_HEAD, 0, REASON_NONE, outputs);
 }
