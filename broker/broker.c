@@ -287,7 +287,7 @@ static uint64_t earlier(uint64_t a, uint64_t b)
 uint64_t broker_deadline_ns(const struct broker *broker)
 {
     if (broker->more_work || (broker->dispatch && broker->tasks.ready.count > 0) ||
-        broker->tasks.first_dirty != 0)
+        broker->tasks.first_dirty != 0 || broker->tasks.children.profiles_changed)
         return 0;
     uint64_t deadline_ns = children_deadline_ns(&broker->tasks.children);
     deadline_ns = earlier(deadline_ns, ledger_deadline_ns(&broker->tasks));

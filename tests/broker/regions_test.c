@@ -38,6 +38,7 @@ Test(regions, are_refused_by_name_version_role_and_boot)
                                       {"restart", ""},
                                       {"eu hello 3", "eu ERROR stale_boot"},
                                       {"eu hello 9 instance=2", "eu ERROR name_in_use"},
+                                      {"eu silent", ""},
                                       {"later 10000", ""},
                                       {"eu hello 1 instance=2", "eu WELCOME"},
                                       {0}};

@@ -113,9 +113,9 @@ Test(route, gives_by_priority_and_what_came_back_first)
 {
     static const struct row rows[] = {{"c1 submit 1 priority=low / 2 / 3 priority=high / 4 priority=critical",
                                        "c1 ACCEPTED 1 accepted 2 accepted 3 accepted 4 accepted"},
-                                      {"eu up slots=1", "eu WELCOME, eu ASSIGN 4.1 3.1"},
+                                      {"eu up slots=2", "eu WELCOME, eu ASSIGN 4.1 3.1 2.1 1.1"},
+                                      {"c1 submit 5 6 priority=high", "c1 ACCEPTED 5 accepted 6 accepted"},
                                       {"eu outcome 3.1 returned", "eu SETTLED 3.1 recorded"},
-                                      {"c1 submit 5 priority=high", "c1 ACCEPTED 5 accepted"},
                                       {"go", "eu ASSIGN 3.2"},
                                       {0}};
     fixture_run(rows);
