@@ -200,7 +200,7 @@ static void unclaimed(struct broker *broker, struct child *region, uint32_t inde
 /* Deal with the region's grants that need it, as far as the step has room. True when done. */
 static bool sweep(struct broker *broker, struct child *region, struct outputs *outputs)
 {
-    while (outputs_room(outputs) >= 512) {
+    while (outputs_room(outputs) >= 512 && !outputs_full(outputs)) {
         uint32_t index = ledger_next_unclaimed(&broker->tasks, region);
         if (index == 0)
             return true;
