@@ -204,7 +204,7 @@ void region_on_parent_message(struct region *region, const struct event *event,
             continue;
         struct reader reader;
         reader_init(&reader, header->body);
-        uint32_t count = read_array(&reader, 16) == 0 ? 0 : read_array(&reader, INVENTORY_ROWS_MAX);
+        uint32_t count = read_array(&reader, 16) == 0 ? 0 : read_array(&reader, FRAME_ENTRIES_MAX);
         for (uint32_t entry = 0; entry < count && !reader_failed(&reader); entry++)
             messages[i].on_entry(region, &reader, outputs);
         region->counters.malformed += reader_failed(&reader);
