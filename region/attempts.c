@@ -15,6 +15,8 @@
 #include "proto/assert.h"
 #include "region/region_state.h"
 
+enum { RESULT_BYTES_MAX = FRAME_BYTES_MAX - 64 * 1024 };
+
 /* min(base * 2^errors, cap), plus or minus a fifth. */
 static uint64_t back_off_ms(const struct region *region, uint32_t errors)
 {
@@ -56,7 +58,7 @@ static const char *failure_reason(const struct outcome_entry *entry)
 {
     struct reader reader;
     reader_init(&reader, entry->outcome);
-    uint32_t pairs = read_map(&reader, 64);
+    uint32_t pairs = entry->outcome.size == 0 ? 0 : read_map(&reader, 64);
     bool exited = false, signalled = false;
     for (uint32_t i = 0; i < pairs && !reader_failed(&reader); i++) {
         struct bytes key = read_str(&reader, 0, NAME_BYTES_MAX);
@@ -152,12 +154,33 @@ static enum settled_status judge(struct region *region, struct child *worker,
     return SETTLED_RECORDED;
 }
 
+/* Can it be passed on? It goes one level deeper into the frame above, together with a history: fields are no
+ * arrays or maps, and all together leave that room. */
+static bool result_fits(struct bytes result)
+{
+    struct reader reader;
+    reader_init(&reader, result);
+    uint32_t pairs = read_map(&reader, 64);
+    for (uint32_t i = 0; i < pairs && !reader_failed(&reader); i++) {
+        (void)read_str(&reader, 0, NAME_BYTES_MAX);
+        enum reader_type type = reader_peek(&reader);
+        if (type == TYPE_ARRAY || type == TYPE_MAP)
+            return false;
+        (void)read_raw(&reader);
+    }
+    return !reader_failed(&reader) && result.size <= RESULT_BYTES_MAX;
+}
+
 static void on_outcome(struct region *region, struct child *worker, struct reader *reader,
                        struct outputs *outputs)
 {
     struct outcome_entry entry;
     if (!outcome_entry_read(reader, &entry))
         return;
+    if (!result_fits(entry.outcome)) { /* how it ended counts all the same */
+        region->counters.malformed++;
+        entry.outcome.size = 0;
+    }
     enum settled_status status = judge(region, worker, &entry, outputs);
     if (status == SETTLED_STALE) {
         bool ran = entry.end != TASK_NOT_HELD && entry.end != TASK_RETURNED;
