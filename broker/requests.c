@@ -67,7 +67,7 @@ static bool read_request(struct broker *broker, const struct event *event,
     uint32_t seen = 0;
     reader_init(&reader, header->body);
     memset(ret_request, 0, sizeof *ret_request);
-    uint32_t pairs = read_map(&reader, REQUEST_FIELD_COUNT);
+    uint32_t pairs = read_map(&reader, UINT32_MAX); /* the first field that is none ends the loop */
     for (uint32_t i = 0; i < pairs && !reader_failed(&reader); i++) {
         struct bytes key = read_str(&reader, 0, NAME_BYTES_MAX);
         int at = 0;
