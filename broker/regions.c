@@ -5,6 +5,9 @@
 #include "broker/broker_state.h"
 #include "proto/assert.h"
 
+/* A RESULT with one outcome and the ids of all others that were asked for still fits a frame. */
+enum { OUTCOME_BYTES_MAX = FRAME_BYTES_MAX - 64 * 1024 };
+
 static void on_taken(struct broker *broker, struct child *region, struct reader *reader,
                      struct outputs *outputs)
 {
@@ -75,10 +78,15 @@ static enum settled_status judge(struct broker *broker, struct child *region,
 #endif
     if (!named)
         return SETTLED_STALE;
-    if (entry->end == TASK_RETURNED || entry->end == TASK_NOT_HELD)
+    if (entry->end == TASK_RETURNED || entry->end == TASK_NOT_HELD) {
         on_returned(broker, region, index, entry, outputs);
-    else
+    } else if (entry->outcome.size > OUTCOME_BYTES_MAX) {
+        if (entry->flags & OUTCOME_DUP_POSSIBLE)
+            task->flags |= TASK_DUP_POSSIBLE;
+        broker_end(broker, index, entry->end, "outcome_too_large", outputs);
+    } else {
         broker_settle(broker, index, entry, outputs);
+    }
     return SETTLED_RECORDED;
 }
 
