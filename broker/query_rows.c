@@ -178,7 +178,7 @@ static uint32_t group_regions(struct broker *broker, const struct task *task, co
         if (group->text[0] == '\0')
             memcpy(group->text, holder != NULL ? "not chosen" : "has credit", sizeof "has credit");
         uint32_t at = 0;
-        while (at < count && strcmp(groups[at].text, group->text) != 0)
+        while (at < count && !bytes_are(bytes_of(groups[at].text), group->text))
             at++;
         if (at == count)
             groups[count++].count = 0;

@@ -121,9 +121,15 @@ static void heard(struct children *children, struct child *child, struct outputs
     outputs_trace(outputs, TRACE_CHILD_BACK, NULL, child->number, 0);
 }
 
-static void on_bye(struct children *children, struct child *child, struct outputs *outputs)
+/* BYE [kept] */
+static void on_bye(struct children *children, struct child *child, struct bytes body, struct outputs *outputs)
 {
+    struct reader reader;
+    reader_init(&reader, body);
+    bool told = read_array(&reader, 64) > 0;
+    uint64_t kept = told ? read_uint(&reader, UINT64_MAX) : 1;
     child->left = true;
+    child->left_empty = kept == 0 && !reader_failed(&reader);
     child_end_session(children, child, outputs);
 }
 
@@ -140,7 +146,7 @@ static enum child_news on_counted(struct children *children, struct child *child
     child->link.received++;
     bool syncing = child->state == CHILD_SYNCING;
     if (header->kind == MESSAGE_BYE) {
-        on_bye(children, child, outputs);
+        on_bye(children, child, header->body, outputs);
         return CHILD_NOTHING;
     }
     if (header->kind == MESSAGE_INVENTORY && syncing)

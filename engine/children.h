@@ -42,6 +42,8 @@ struct child {
     bool suspect;
     bool lost;        /* declared; its grants end step by step */
     bool left;        /* said BYE */
+    bool left_empty;  /* and took nothing along: what it is still granted never reached it */
+    bool was_lost;    /* before this session: what it reports of unknown tasks is late */
     bool draining;    /* said so, or was told to */
     bool restarted;   /* this session came with a higher boot: what it does not claim has ended */
     bool boot_is_new; /* its record still has the boot before: what that one held is not dealt with yet */

@@ -112,7 +112,8 @@ void children_on_hello(struct children *children, const struct event *event,
     children_bind(children, child, event->peer);
     child->link = (struct link){.received = 1};
     child->state = CHILD_SYNCING;
-    child->suspect = child->lost = child->left = child->draining = false;
+    child->was_lost = child->lost;
+    child->suspect = child->lost = child->left = child->left_empty = child->draining = false;
     child->heard_ns = children->awake_ns;
     child->clock_us = 0;
     child->sweep_grant = 0;

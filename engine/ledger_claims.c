@@ -56,13 +56,14 @@ bool ledger_claim(struct ledger *ledger, struct child *child, struct bytes body,
 
 uint32_t ledger_next_unclaimed(struct ledger *ledger, struct child *child)
 {
-    ASSERT(child->lost || child->state == CHILD_SWEEPING);
-    if (child->lost || child->sweep_grant == 0)
+    bool all = child->lost || child->left_empty; /* nothing can be claimed any more */
+    ASSERT(all || child->state == CHILD_SWEEPING);
+    if (all || child->sweep_grant == 0)
         child->sweep_grant = child->first_grant;
     while (child->sweep_grant != 0) {
         const struct grant *grant = slab_at(&ledger->grants, child->sweep_grant);
         for (uint32_t index = grant->first; index != 0; index = ledger_task(ledger, index)->next)
-            if (child->lost || ledger_task(ledger, index)->stamp != child->stamp)
+            if (all || ledger_task(ledger, index)->stamp != child->stamp)
                 return index;
         if (grant->next == 0)
             break; /* stay on the last one: it is looked at again, which is cheap, and nothing is forgotten */

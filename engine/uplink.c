@@ -225,10 +225,12 @@ void uplink_synced(struct uplink *uplink, const struct event *event, struct outp
     uplink->state = UPLINK_UP;
 }
 
-void uplink_bye(struct uplink *uplink, struct outputs *outputs)
+void uplink_bye(struct uplink *uplink, uint64_t kept, struct outputs *outputs)
 {
     if (uplink->state == UPLINK_UP) {
-        write_array(outputs_message(outputs, uplink_peer(uplink), MESSAGE_BYE, &uplink->link, 0), 0);
+        struct writer *writer = outputs_message(outputs, uplink_peer(uplink), MESSAGE_BYE, &uplink->link, 0);
+        write_array(writer, 1);
+        write_uint(writer, kept);
         outputs_message_end(outputs);
     }
     uplink->state = UPLINK_DOWN;

@@ -64,8 +64,9 @@ enum uplink_news uplink_on_link_down(struct uplink *uplink, const struct event *
 enum uplink_news uplink_on_timeout(struct uplink *uplink, const struct event *event, struct outputs *outputs);
 /* Appends END; the session is up. */
 void uplink_synced(struct uplink *uplink, const struct event *event, struct outputs *outputs);
-/* The node goes: BYE if the session is up, and no new session. */
-void uplink_bye(struct uplink *uplink, struct outputs *outputs);
+/* The node goes: BYE if the session is up, and no new session. `kept`: tasks or outcomes that it takes along;
+ * with 0 the parent knows that whatever it still has granted never arrived. */
+void uplink_bye(struct uplink *uplink, uint64_t kept, struct outputs *outputs);
 uint64_t uplink_deadline_ns(const struct uplink *uplink);
 
 /* TAKEN, REFUSED, OUTCOME and ANSWER may be appended (to uplink_peer, counted by &uplink->link). */

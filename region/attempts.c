@@ -189,7 +189,8 @@ static void on_outcome(struct region *region, struct child *worker, struct reade
         outputs_trace(outputs, TRACE_OUTCOME_STALE, &entry.id, worker->number, entry.end);
     } else if (status == SETTLED_UNKNOWN) {
         bool ran = entry.end != TASK_NOT_HELD && entry.end != TASK_RETURNED;
-        worker->late += ran && worker->strays > 0;
+        worker->late += ran && worker->was_lost;
+        region->counters.late += ran && worker->was_lost;
         outputs_trace(outputs, TRACE_OUTCOME_UNKNOWN, &entry.id, worker->number, 0);
     }
     if (status != SETTLED_RECORDED && worker->strays > 0)
@@ -348,13 +349,23 @@ static void unclaimed(struct region *region, struct child *worker, uint32_t inde
         ledger_assign_again(&region->tasks, index, worker, outputs);
 }
 
+/* The worker said BYE with nothing in its hands: the ASSIGN was still on its way. */
+static void never_arrived(struct region *region, struct child *worker, uint32_t index,
+                          struct outputs *outputs)
+{
+    if (!end_if_unwanted(region, index, worker, outputs))
+        give_back(region, index, outputs);
+}
+
 static bool sweep(struct region *region, struct child *worker, struct outputs *outputs)
 {
     while (outputs_room(outputs) >= 512) {
         uint32_t index = ledger_next_unclaimed(&region->tasks, worker);
         if (index == 0)
             return true;
-        if (worker->lost || worker->restarted)
+        if (worker->left_empty)
+            never_arrived(region, worker, index, outputs);
+        else if (worker->lost || worker->restarted)
             lost(region, worker, index, outputs);
         else
             unclaimed(region, worker, index, outputs);
@@ -367,7 +378,8 @@ void region_sweep(struct region *region, struct outputs *outputs)
     struct children *workers = &region->tasks.children;
     for (uint32_t i = 0; i < workers->count; i++) {
         struct child *worker = workers->all[i];
-        bool has_work = (worker->lost && worker->granted > 0) || worker->state == CHILD_SWEEPING;
+        bool gone = worker->lost || worker->left_empty;
+        bool has_work = (gone && worker->granted > 0) || worker->state == CHILD_SWEEPING;
         if (!has_work)
             continue;
         region->dispatch = true;

@@ -233,7 +233,7 @@ void region_step(struct region *region, const struct event *event, struct output
         break;
     case EVENT_DRAIN:
         region->draining = true; /* what it holds is on disk; its next start goes on with it */
-        uplink_bye(&region->uplink, outputs);
+        uplink_bye(&region->uplink, region->tasks.tasks.live, outputs);
         outputs_trace(outputs, TRACE_DRAIN_STARTED, NULL, region->tasks.tasks.live, 0);
         break;
     case EVENT_PROCESS_STARTED:

@@ -481,7 +481,7 @@ class Worker:
             self._collect_ended()
             self._tick(session)
             if session.welcomed and self._finished():
-                session.send("BYE", [])
+                session.send("BYE", [len(self._tasks)])
                 session.socket.setsockopt(zmq.LINGER, 200)  # so that it leaves
                 raise _SessionEnded("drained")
 

@@ -223,7 +223,9 @@ static void write_answer(struct writer *writer)
 
 static void write_bye(struct writer *writer)
 {
-    write_empty(writer, MESSAGE_BYE, 9);
+    message_write_header(writer, MESSAGE_BYE, 9);
+    write_array(writer, 1);
+    write_uint(writer, 0);
 }
 
 const struct golden golden_link[] = {
