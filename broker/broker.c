@@ -77,6 +77,29 @@ static void restore(struct broker *broker, const struct event *event)
     ASSERT(good); /* likewise */
 }
 
+/* The newest ids, for lists: arrival numbers have no holes but those of tasks that were forgotten. */
+static void restore_recent(struct broker *broker)
+{
+    const struct ledger *tasks = &broker->tasks;
+    uint64_t first = tasks->next_arrival > RECENT_MAX ? tasks->next_arrival - RECENT_MAX : 1;
+    const struct task_id *found[RECENT_MAX] = {NULL};
+    for (uint32_t index = tasks->tasks.next_fresh; index-- > 1;) { /* restored in the order of arrival */
+        const struct task *task = ledger_task(tasks, index);
+        if (task->arrival < first)
+            break;
+        found[task->arrival - first] = &task->id;
+    }
+    for (uint64_t number = broker->ended.first; number < broker->ended.next; number++) {
+        const struct ended_entry *entry =
+            ended_at(&broker->ended, (uint32_t)(number & (ENDED_BIT - 1)) | ENDED_BIT);
+        if (ended_arrival(entry) >= first)
+            found[ended_arrival(entry) - first] = &entry->id;
+    }
+    for (uint32_t i = 0; i < RECENT_MAX; i++)
+        if (found[i] != NULL)
+            broker->recent.ids[broker->recent.next++ % RECENT_MAX] = *found[i];
+}
+
 static void start(struct broker *broker, const struct event *event, struct outputs *outputs)
 {
     if (broker->boot == 0)
@@ -91,6 +114,7 @@ static void start(struct broker *broker, const struct event *event, struct outpu
     write_uint(writer, broker->epoch);
     outputs_put_end(outputs);
     ledger_start(&broker->tasks, outputs);
+    restore_recent(broker);
     children_start(&broker->tasks.children, event, broker->epoch);
     broker->dispatch = true;
 }

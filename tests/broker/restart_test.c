@@ -178,3 +178,27 @@ Test(restart, keeps_counts_equal_to_sums_with_thousands_of_each)
     cr_expect_eq(fixture_state_count("delayed"), 100);
     cr_expect_eq(granted + ready + ended + 100, 3100);
 }
+
+Test(restart, shows_the_newest_tasks_as_before)
+{
+    fixture_act("c1 submit 1-300");
+    fixture_act("c1 cancel 250-299");
+    fixture_act("restart");
+    struct writer *writer = fixture_client_frame(MESSAGE_QUERY);
+    write_map(writer, 2);
+    write_str(writer, "what");
+    write_str(writer, "tasks");
+    write_str(writer, "limit");
+    write_uint(writer, 3);
+    fixture_client_deliver(1);
+    cr_expect_str_eq(fixture.text, "c1 ROWS 3 more");
+    struct reader reader;
+    reader_init(&reader, fixture_value(fixture.body, "rows"));
+    cr_assert_eq(read_array(&reader, 3), 3);
+    for (uint32_t task = 300; task > 297; task--) {
+        struct bytes row = read_raw(&reader);
+        struct bytes id = fixture_value(row, "id");
+        cr_expect_eq(fixture_number(id.data + id.size - TASK_ID_BYTES), task);
+        cr_expect_str_eq(fixture_text(row, "state"), task == 300 ? "ready" : "cancelled");
+    }
+}
