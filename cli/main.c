@@ -33,7 +33,7 @@ static error_t parse_run(int key, char *text, struct argp_state *state)
         input->config = text;
         return 0;
     case 'i':
-        text = (char *)(uintptr_t)"node.insecure=yes";
+        text = (char *)(uintptr_t) "node.insecure=yes";
         __attribute__((fallthrough));
     case 's':
         if (input->override_count == OVERRIDES_MAX)

@@ -14,7 +14,7 @@ static bool restore_state(struct ledger *ledger, uint64_t arrival, struct bytes 
         return false;
     enum task_state state = (enum task_state)task.state;
     if (state == TASK_GRANTED || state == TASK_RUNNING)
-        state = TASK_READY; /* who has it, the grants say */
+        state = TASK_READY;    /* who has it, the grants say */
     if (state == TASK_DELAYED) /* it waits for its own delay, or since an attempt at placing it */
         task.reason = task.first_grant_ms == 0 ? REASON_DELAY : REASON_BACKOFF;
     task.state = TASK_NONE;
