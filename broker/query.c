@@ -171,37 +171,85 @@ struct question {
     struct task_id ids[QUERY_ROWS_MAX]; /* ids, or the one id in ids[0] */
 };
 
-static bool read_question(struct bytes body, struct question *question, struct bytes *ret_field)
+static void read_question_ids(struct reader *reader, struct question *question, uint32_t count)
+{
+    question->count = count;
+    question->has_ids = true;
+    for (uint32_t at = 0; at < count; at++) {
+        struct bytes id = read_bin(reader, TASK_ID_BYTES, TASK_ID_BYTES);
+        if (id.size == TASK_ID_BYTES)
+            memcpy(question->ids[at].bytes, id.data, TASK_ID_BYTES);
+    }
+}
+
+enum question_field { FIELD_WHAT, FIELD_OPEN, FIELD_LIMIT, FIELD_SHORT, FIELD_ID, FIELD_IDS, FIELD_COUNT };
+
+static const struct {
+    const char *name, *expected;
+} question_fields[FIELD_COUNT] = {
+    {"what", "what: tasks, resolve, explain, regions, workers or cluster"},
+    {"open", "open: true or false"},
+    {"limit", "limit: 0 to 256"},
+    {"short", "short: the last 4 to 32 hex digits of an id"},
+    {"id", "id: 16 bytes (bin)"},
+    {"ids", "ids: an array of up to 256 ids of 16 bytes (bin)"},
+};
+
+static void read_question_field(struct reader *reader, enum question_field field, struct question *question)
+{
+    switch (field) {
+    case FIELD_WHAT:
+        question->what = read_str(reader, 1, NAME_BYTES_MAX);
+        return;
+    case FIELD_OPEN:
+        question->open = read_bool(reader);
+        return;
+    case FIELD_LIMIT:
+        question->limit = (uint32_t)read_uint(reader, QUERY_ROWS_MAX);
+        return;
+    case FIELD_SHORT:
+        question->short_id = read_str(reader, 4, TASK_ID_HEX);
+        return;
+    case FIELD_ID:
+        read_question_ids(reader, question, 1);
+        return;
+    case FIELD_IDS:
+        read_question_ids(reader, question, read_array(reader, QUERY_ROWS_MAX));
+        return;
+    case FIELD_COUNT:
+        return;
+    }
+}
+
+/* A fault is answered here. */
+static bool read_question(struct broker *broker, const struct event *event,
+                          const struct message_header *header, struct question *question,
+                          struct outputs *outputs)
 {
     struct reader reader;
-    reader_init(&reader, body);
+    uint32_t seen = 0;
+    reader_init(&reader, header->body);
     *question = (struct question){.limit = 50};
-    *ret_field = bytes_of("body");
-    uint32_t pairs = read_map(&reader, 8);
+    uint32_t pairs = read_map(&reader, UINT32_MAX);
     for (uint32_t i = 0; i < pairs && !reader_failed(&reader); i++) {
-        struct bytes key = read_str(&reader, 1, NAME_BYTES_MAX);
-        *ret_field = key;
-        if (bytes_are(key, "what")) {
-            question->what = read_str(&reader, 1, NAME_BYTES_MAX);
-        } else if (bytes_are(key, "open")) {
-            question->open = read_bool(&reader);
-        } else if (bytes_are(key, "limit")) {
-            question->limit = (uint32_t)read_uint(&reader, QUERY_ROWS_MAX);
-        } else if (bytes_are(key, "short")) {
-            question->short_id = read_str(&reader, 4, TASK_ID_HEX);
-        } else if (bytes_are(key, "id") || bytes_are(key, "ids")) {
-            bool one = key.size == 2;
-            question->count = one ? 1 : read_array(&reader, QUERY_ROWS_MAX);
-            question->has_ids = true;
-            for (uint32_t at = 0; at < question->count; at++) {
-                struct bytes id = read_bin(&reader, TASK_ID_BYTES, TASK_ID_BYTES);
-                if (id.size == TASK_ID_BYTES)
-                    memcpy(question->ids[at].bytes, id.data, TASK_ID_BYTES);
-            }
-        } else {
+        struct bytes key = read_str(&reader, 0, NAME_BYTES_MAX);
+        uint32_t field = 0;
+        while (field < FIELD_COUNT && !bytes_are(key, question_fields[field].name))
+            field++;
+        if (field == FIELD_COUNT || seen & 1u << field) {
+            broker_refuse_field(broker, event, header->sequence, key, outputs);
+            return false;
+        }
+        seen |= 1u << field;
+        read_question_field(&reader, (enum question_field)field, question);
+        if (reader_failed(&reader)) {
+            broker_refuse(broker, event, header->sequence, ERROR_INVALID_FIELD,
+                          question_fields[field].expected, outputs);
             return false;
         }
     }
+    if (reader_failed(&reader))
+        broker_refuse(broker, event, header->sequence, ERROR_MALFORMED, "body: a map with \"what\"", outputs);
     return !reader_failed(&reader);
 }
 
@@ -277,11 +325,8 @@ void broker_on_query(struct broker *broker, const struct event *event, const str
                      struct outputs *outputs)
 {
     struct question question;
-    struct bytes field;
-    if (!read_question(header->body, &question, &field)) {
-        broker_refuse_field(broker, event, header->sequence, field, outputs);
+    if (!read_question(broker, event, header, &question, outputs))
         return;
-    }
     if (bytes_are(question.what, "resolve")) {
         query_reply_resolve(broker, event, header->sequence, question.short_id, outputs);
         return;
@@ -294,9 +339,7 @@ void broker_on_query(struct broker *broker, const struct event *event, const str
     bool explain = bytes_are(question.what, "explain");
     if (!(tasks || workers || (explain && question.count == 1))) {
         broker_refuse(broker, event, header->sequence, ERROR_INVALID_FIELD,
-                      explain ? "id: the task to explain"
-                              : "what: tasks, resolve, explain, regions, workers or cluster",
-                      outputs);
+                      explain ? "id: the task to explain" : question_fields[FIELD_WHAT].expected, outputs);
         return;
     }
     struct query *query = open_query(broker, event, header->sequence,
