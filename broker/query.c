@@ -367,6 +367,9 @@ static void take_rows(struct query *query, uint32_t rank, struct reader *reader)
         struct bytes map = read_raw(reader);
         if (reader_failed(reader))
             return;
+        /* A reply of the most rows, each of its share, fits a frame; a row that does not stays stale. */
+        if (map.size > (query->kind == QUERY_TASKS ? QUERY_BYTES_MAX / QUERY_ROWS_MAX : QUERY_BYTES_MAX))
+            continue;
         struct task_id id;
         struct query_row *row = NULL;
         if (query->kind == QUERY_WORKERS) {

@@ -422,3 +422,22 @@ Test(query, cluster_counts_are_the_sums_over_states)
                  submitted);
     cr_expect_eq(fixture_counter("completed") + fixture_counter("failed") + fixture_counter("cancelled"), 3);
 }
+
+Test(query, a_row_larger_than_its_share_of_a_reply_is_not_taken)
+{
+    fixture_act("eu up slots=8");
+    fixture_act("us up slots=8");
+    fixture_act("c1 submit 1-8 region=eu / 11-18 region=us");
+    fixture_act("go");
+    ask("tasks");
+    uint64_t request = question().request;
+    static const char *const regions[] = {"eu", "us"};
+    for (uint32_t i = 0; i < 2; i++) {
+        struct writer *writer = begin_answer(regions[i], request, 8);
+        for (uint32_t task = 1; task <= 8; task++)
+            write_row(writer, 10 * i + task, "running", "w", 100 * 1000);
+        fixture_region_deliver(fixture_region(regions[i]));
+    }
+    cr_expect_str_eq(fixture.text, "c1 ROWS 16");
+    cr_expect(is_stale(row(0)));
+}
