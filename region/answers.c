@@ -36,8 +36,9 @@ static uint32_t read_ids(struct bytes body, struct task_id *ids)
 static struct task_row row_of(struct region *region, const struct task *task)
 {
     const struct child *worker = ledger_holder(&region->tasks, task);
-    enum task_reason reason =
-        task->state == TASK_READY ? place_reason(region, task->class) : (enum task_reason)task->reason;
+    enum task_reason reason = task->state == TASK_READY   ? place_reason(region, task->class)
+                              : task->state == TASK_ENDED ? REASON_NONE
+                                                          : (enum task_reason)task->reason;
     struct task_row row = {
         .state = task->state == TASK_ENDED ? task_end_text((enum task_end)task->end) : task_shown_state(task),
         .region = bytes_of(region->options.name),

@@ -85,8 +85,9 @@ static void on_end(struct region *region, struct child *worker, uint32_t index,
     switch (entry->end) {
     case TASK_COMPLETED:
         worker->done++;
-        histogram_add(&worker->latency,
-                      (task_age_ms(task, region->tasks.now_ns) + 1 - task->first_grant_ms) * 1000);
+        if (task->first_grant_ms != 0) /* a restart forgets when a granted task was first granted */
+            histogram_add(&worker->latency,
+                          (task_age_ms(task, region->tasks.now_ns) + 1 - task->first_grant_ms) * 1000);
         region_end(region, index, &end, outputs);
         return;
     case TASK_FAILED:

@@ -58,7 +58,7 @@ TABLE(ask_explain_says_why_it_waits, {"w1 join", W1_JOINED},
        "+outcomes 1, +states 1 ended, w1 SETTLED 1:1.1.1 recorded, up OUTCOME 1:1.1.1 completed eu/w1 1/1 "
        "exit 0, -grants 1, -envelopes 1 | +grants 2, w1 ASSIGN 2:1.1.1"},
       {"ask explain 1", "up ANSWER 77 {rows:[{id:#1 state:'completed' where:'eu' attempt:1 attempts_max:1 "
-                        "age_ms:0 reason:'sent' dup_possible:no type:'command' priority:'normal' stale:no "
+                        "age_ms:0 reason:'' dup_possible:no type:'command' priority:'normal' stale:no "
                         "considered:[{names:['eu'] text:'ended; waits for the broker to record it'}]}]}"},
       {"w1 silent", ""}, {"later 3000", ""},
       {"ask explain 2", "up ANSWER 77 {rows:[{id:#2 state:'granted' where:'eu/w1' attempt:1 attempts_max:1 "
@@ -118,4 +118,24 @@ Test(answers, a_new_session_with_the_broker_begins_with_all_profiles)
     fixture.profiles[0] = '\0';
     fixture_act("later 1000");
     cr_expect_str_eq(fixture.profiles, "[[['command'] [] 2]]");
+}
+
+Test(answers, latency_is_counted_from_the_first_grant)
+{
+    fixture_connect();
+    fixture_act("assign 1.1 age=50000; 2.1 age=50000");
+    fixture_act("w1 join slots=2");
+    fixture_act("later 100");
+    fixture_act("w1 outcome 1:1.1.1 completed exit=0");
+    fixture_act("ask workers");
+    cr_expect(strstr(fixture.text, "p50_us:114687 p99_us:114687") != NULL, "%s", fixture.text);
+    fixture_act("restart"); /* when the other was granted is not known any more, so it does not count */
+    fixture_act("start");
+    fixture_act("welcome");
+    fixture_act("w1 hello slots=2");
+    fixture_act("w1 inventory 2:1.1.1 running 100");
+    fixture_act("w1 end");
+    fixture_act("w1 outcome 2:1.1.1 completed exit=0");
+    fixture_act("ask workers");
+    cr_expect(strstr(fixture.text, "p50_us:0 p99_us:0") != NULL, "%s", fixture.text);
 }
