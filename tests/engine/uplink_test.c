@@ -313,3 +313,27 @@ Test(uplink, an_unanswered_hello_is_given_up)
     cr_expect_eq(later(2999), UPLINK_NOTHING);
     cr_expect_eq(later(1), UPLINK_ENDED);
 }
+
+Test(uplink, bye_is_the_last_word)
+{
+    come_up();
+    uplink_bye(&uplink, 3, &outputs);
+    struct message_header header = sent();
+    struct reader reader;
+    cr_expect_eq(header.kind, MESSAGE_BYE);
+    reader_init(&reader, header.body);
+    cr_expect_eq(read_array(&reader, 1), 1);
+    cr_expect_eq(read_uint(&reader, 9), 3, "what it takes along");
+    cr_expect_eq(uplink_deadline_ns(&uplink), DEADLINE_NEVER);
+    cr_expect_eq(later(3600000), UPLINK_NOTHING);
+    cr_expect_eq(outputs.message_count, 0);
+}
+
+Test(uplink, no_bye_without_a_session)
+{
+    start();
+    sent();
+    uplink_bye(&uplink, 3, &outputs);
+    cr_expect_eq(outputs.message_count, 0);
+    cr_expect_eq(uplink_deadline_ns(&uplink), DEADLINE_NEVER);
+}

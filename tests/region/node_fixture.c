@@ -342,10 +342,15 @@ static void worker_end(const char *name, const char *words)
     empty_child(name, MESSAGE_END);
 }
 
+/* "kept=N", or nothing as of a node that does not say. */
 static void worker_bye(const char *name, const char *words)
 {
-    (void)words;
-    empty_child(name, MESSAGE_BYE);
+    struct writer writer = fixture_begin_child(name, MESSAGE_BYE);
+    long kept = words_number(words, "kept", -1);
+    write_array(&writer, kept >= 0);
+    if (kept >= 0)
+        write_uint(&writer, (uint64_t)kept);
+    fixture_deliver_child(name, &writer);
     session_of(name)->beats = false;
 }
 

@@ -166,3 +166,27 @@ TABLE(too_many_lost_workers_fail_a_task, {"w1 join", W1_JOINED}, {"assign 1.1 re
        "+outcomes 1, +states 1 ended dup, up OUTCOME 1:1.1.3 failed dup workers_lost eu/w3 3/12 after 1 "
        "eu/w1 lost worker_lost after 2 eu/w2 lost worker_lost, -grants 3, -envelopes 1"},
       {"settled 1.1", "-outcomes 1, -states 1, -attempts 1"})
+
+TABLE(bye_with_empty_hands_frees_its_tasks_unmarked, {"w1 join slots=2", W1_JOINED},
+      {"assign 1.1; 2.1",
+       "+classes 1, +envelopes 1, +states 1 ready, +envelopes 2, +states 2 ready, up TAKEN 1:1.0.0, up TAKEN "
+       "2:1.0.0 | +grants 1, w1 ASSIGN 1:1.1.1, w1 ASSIGN 2:1.1.1"},
+      {"stop 2.1", "+states 2 granted cancelling, w1 STOP 2:1.1.1"},
+      {"w1 bye kept=0", "+outcomes 2, +states 2 ended cancelling, +states 1 ready, up OUTCOME 2:1.1.1 "
+                        "cancelled cancelled eu/w1 1/1, -envelopes 2, -grants 1"},
+      {"w2 join", "+children 2, w2 WELCOME | +grants 2, w2 ASSIGN 1:1.1.2"})
+
+TABLE(bye_with_a_task_keeps_it_for_a_grace, {"w1 join", W1_JOINED}, {"assign 1.1", GIVEN_1},
+      {"w1 bye kept=1", ""}, {"w2 join", W2_JOINED}, {"later 9000", ""},
+      {"later 1000", "+attempts 1, +states 1 ready dup, +grants 2, w2 ASSIGN 1:1.1.2 dup 2/2, -grants 1"})
+
+TABLE(bye_of_a_node_that_does_not_say_keeps_it_too, {"w1 join", W1_JOINED}, {"assign 1.1", GIVEN_1},
+      {"w1 bye", ""}, {"w2 join", W2_JOINED}, {"later 5000", ""}, {"w1 hello", "w1 WELCOME"},
+      {"w1 inventory 1:1.1.1 running 10", ""}, {"w1 end", ""},
+      {"w1 outcome 1:1.1.1 completed exit=0",
+       "+outcomes 1, +states 1 ended, w1 SETTLED 1:1.1.1 recorded, up OUTCOME 1:1.1.1 completed eu/w1 1/1 "
+       "exit 0, -grants 1, -envelopes 1"})
+
+TABLE(bye_and_back_under_a_higher_boot, {"w1 join", W1_JOINED}, {"assign 1.1", GIVEN_1},
+      {"w1 bye kept=0", "+states 1 ready, -grants 1"}, {"w1 hello boot=2", W1_JOINED},
+      {"w1 end", "+grants 2, w1 ASSIGN 1:1.1.2"})
