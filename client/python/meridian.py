@@ -122,12 +122,14 @@ class Result:
 
 class Client:
     """Talks to one node's client port over a REQ socket; connects by itself, again and again. answer_ms: how
-    long a node may take to answer (beyond a wait that was asked for) before the request is sent again. The
-    time-outs of the methods bound everything they do, re-sends included."""
+    long a node may take to answer (beyond a wait that was asked for) before the request is sent again.
+    watch_ms: how long results() lets one WATCH wait; a node that restarts has forgotten it, so it is asked
+    again at the latest after watch_ms + answer_ms. The time-outs of the methods bound all they do."""
 
     def __init__(self, endpoint: str = "tcp://127.0.0.1:7700", *, answer_ms: int = ANSWER_MS,
-                 payload_bytes: int = PAYLOAD_BYTES):
-        self.endpoint, self.answer_ms, self.payload_bytes = endpoint, answer_ms, payload_bytes
+                 watch_ms: int = 5000, payload_bytes: int = PAYLOAD_BYTES):
+        self.endpoint, self.answer_ms = endpoint, answer_ms
+        self.watch_ms, self.payload_bytes = watch_ms, payload_bytes
         self._sequence = 0
         self._socket = zmq.Context.instance().socket(zmq.REQ)
         for option, value in ((zmq.REQ_RELAXED, 1), (zmq.REQ_CORRELATE, 1), (zmq.LINGER, 0)):
@@ -209,8 +211,7 @@ class Client:
             if left_ms <= 0:
                 raise NotEnded(f"{len(open_ids)} tasks, {open_ids[0].hex()} first, after {timeout_ms} ms")
             try:
-                most_ms = WAIT_MS_MAX if len(open_ids) <= TASKS_PER_MESSAGE else 1000
-                found, unknown = self.watch(open_ids[:TASKS_PER_MESSAGE], wait_ms=min(left_ms, most_ms))
+                found, unknown = self.watch(open_ids[:TASKS_PER_MESSAGE], wait_ms=min(left_ms, self.watch_ms))
             except NoAnswer:
                 continue
             if unknown:

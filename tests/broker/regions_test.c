@@ -259,6 +259,7 @@ Test(regions, refuse_and_return_without_a_rerun)
         {"c1 cancel 1 2", "eu STOP 1.2 2.4, c1 CANCELLING 1 cancelling(cancelling) 2 cancelling(cancelling)"},
         {"eu refused 1.2", ""},
         {"eu outcome 2.4 returned", "eu SETTLED 2.4 recorded"},
+        {"later 1", ""},
         {"c1 watch 1 2", "c1 RESULT 1 cancelled(cancelled) 2 cancelled(cancelled) dup"},
         {0}};
     fixture_run(rows);
@@ -348,4 +349,29 @@ Test(regions, that_are_forgotten_leave_no_record)
     cr_expect_eq(fixture.tables[TABLE_CHILDREN].count, 1);
     fixture_act("later 601000");
     cr_expect_eq(fixture.tables[TABLE_CHILDREN].count, 0);
+}
+
+Test(regions, may_refuse_a_messageful_of_cancelled_tasks)
+{
+    fixture_act("eu up slots=1000");
+    for (int task = 1; task <= FRAME_ENTRIES_MAX; task++) {
+        fixture_act("c1 submit %d", task);
+        fixture_act("go"); /* a grant record each */
+    }
+    fixture_act("c1 cancel 1-512");
+    fixture_act("c1 cancel 513-1024");
+    struct played_region *eu = fixture_region("eu");
+    struct writer *writer = fixture_region_frame(eu, MESSAGE_REFUSED);
+    write_array(writer, 1);
+    write_array(writer, FRAME_ENTRIES_MAX);
+    for (uint32_t task = 1; task <= FRAME_ENTRIES_MAX; task++) {
+        struct refused_entry entry = {
+            .id = fixture_id(task), .fence = {1, 7, 1}, .code = bytes_of("draining")};
+        refused_entry_write(writer, &entry);
+    }
+    fixture_region_deliver(eu);
+    fixture_act("later 1");
+    cr_expect_eq(fixture_counter("cancelled"), FRAME_ENTRIES_MAX);
+    cr_expect_eq(fixture.tables[TABLE_STATES].count, 0);
+    cr_expect_eq(fixture.tables[TABLE_GRANTS].count, 0);
 }

@@ -206,17 +206,22 @@ class Clients(unittest.TestCase):
         submitter = cluster.client()
         id = submitter.submit(["sh", "-c", f"until [ -e {gate} ]; do sleep 0.05; done; echo through"])
         cluster.wait_state(submitter, id, "running")
-        waiting, results = threading.Event(), []
+        waited, results = threading.Event(), []
+
+        class Client(meridian.Client):
+            def watch(self, ids, **options):
+                found = super().watch(ids, **options)
+                waited.set()  # one WATCH has had its time; the next one is under way
+                return found
 
         def wait():
-            client = meridian.Client(cluster.server, answer_ms=500)
-            waiting.set()
+            client = Client(cluster.server, answer_ms=500, watch_ms=700)
             results.append(client.result(id, timeout_ms=30000))
             client.close()
 
         thread = threading.Thread(target=wait)
         thread.start()
-        waiting.wait(5)
+        self.assertTrue(waited.wait(10))
         cluster.kill("broker")
         cluster.start("broker")
         gate.touch()
