@@ -217,6 +217,8 @@ static void on_due(struct broker *broker, uint32_t index, struct outputs *output
     if (task_is_granted(task)) {
         task->flags |= TASK_EXPIRING; /* its region sees to it; asked again if it comes back */
         ledger_arm(&broker->tasks, index);
+    } else if (task->flags & TASK_CANCELLING) { /* refused by its region since */
+        broker_end(broker, index, TASK_CANCELLED, "cancelled", outputs);
     } else if (expired) {
         outputs_trace(outputs, TRACE_TASK_EXPIRED, &task->id, task->deadline_ms, 0);
         broker_end(broker, index, TASK_EXPIRED, "deadline", outputs);

@@ -36,12 +36,10 @@ static void on_refused(struct broker *broker, struct child *region, struct reade
         !fence_names(task->fence, entry.fence))
         return;
     outputs_trace(outputs, TRACE_TASK_RETURNED, &task->id, region->number, 0);
-    if (task->flags & TASK_CANCELLING) {
-        broker_end(broker, index, TASK_CANCELLED, "cancelled", outputs);
-        return;
-    }
-    /* A moment's pause: whatever made it refuse (a full store) will not have changed at once. */
-    ledger_requeue(&broker->tasks, index, READY_HEAD, broker->options.beat_ms, REASON_BACKOFF, outputs);
+    /* A moment's pause: whatever made it refuse (a full store) will not have changed at once. A cancelled one
+     * ends when it is over: a messageful of ends would not fit a step. */
+    uint64_t pause_ms = task->flags & TASK_CANCELLING ? 1 : broker->options.beat_ms;
+    ledger_requeue(&broker->tasks, index, READY_HEAD, pause_ms, REASON_BACKOFF, outputs);
 }
 
 /* A region gives a task back unrun: cancelled if that was asked, else placed again. */
