@@ -97,6 +97,17 @@ void children_on_hello(struct children *children, const struct event *event,
                      outputs);
         return;
     }
+    uint32_t slots;
+    if (!profiles_are_good(hello.profiles, &slots)) {
+        refuse_hello(children, event, ERROR_MALFORMED, "profiles: at most 64 of [types, capabilities, slots]",
+                     outputs);
+        return;
+    }
+    if (memchr(hello.name.data, '/', hello.name.size) != NULL) {
+        refuse_hello(children, event, ERROR_INVALID_FIELD,
+                     "name: without a slash, which stands in REGION/WORKER", outputs);
+        return;
+    }
     struct child *old = children_by_peer(children, event->peer);
     if (old != NULL)
         child_end_session(children, old, outputs); /* a second HELLO on one connection begins anew */
@@ -104,8 +115,7 @@ void children_on_hello(struct children *children, const struct event *event,
     if (child == NULL)
         return;
     if (!child_take_profiles(children, child, hello.profiles)) {
-        refuse_hello(children, event, ERROR_MALFORMED, "profiles: at most 64 of [types, capabilities, slots]",
-                     outputs);
+        refuse_hello(children, event, ERROR_TOO_MANY, "no memory for its profiles", outputs);
         return;
     }
     child_end_session(children, child, outputs); /* a newer HELLO supersedes */

@@ -164,7 +164,7 @@ bool children_restore(struct children *children, uint64_t number, struct bytes r
     return true;
 }
 
-bool child_take_profiles(struct children *children, struct child *child, struct bytes profiles)
+bool profiles_are_good(struct bytes profiles, uint32_t *ret_slots)
 {
     struct reader reader;
     struct profile profile;
@@ -178,6 +178,15 @@ bool child_take_profiles(struct children *children, struct child *child, struct 
     }
     if (reader_failed(&reader) || profiles.size > PROFILES_BYTES_MAX || slots > UINT32_MAX)
         return false;
+    *ret_slots = (uint32_t)slots;
+    return true;
+}
+
+bool child_take_profiles(struct children *children, struct child *child, struct bytes profiles)
+{
+    uint32_t slots;
+    if (!profiles_are_good(profiles, &slots))
+        return false;
     if (bytes_equal((struct bytes){child->profiles, child->profiles_size}, profiles))
         return true;
     uint8_t *copy = realloc(child->profiles, profiles.size);
@@ -186,7 +195,7 @@ bool child_take_profiles(struct children *children, struct child *child, struct 
     memcpy(copy, profiles.data, profiles.size);
     child->profiles = copy;
     child->profiles_size = (uint32_t)profiles.size;
-    child->slots = (uint32_t)slots;
+    child->slots = slots;
     child->classes_known = 0;
     children->profiles_changed = true;
     return true;

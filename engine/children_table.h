@@ -15,6 +15,8 @@ void children_remove(struct children *children, struct child *child, struct outp
 void child_put_record(const struct child *child, struct outputs *outputs);
 /* Drop children that are lost or left, hold nothing and have not been heard for long. */
 void children_forget_old(struct children *children, struct outputs *outputs);
+/* At most PROFILES_MAX good profiles; their slots together. */
+bool profiles_are_good(struct bytes profiles, uint32_t *ret_slots);
 /* Check and take over an encoded array of profiles. False, and no change, if it is not a good one. */
 bool child_take_profiles(struct children *children, struct child *child, struct bytes profiles);
 

@@ -3,6 +3,9 @@
 
 #include "proto/assert.h"
 
+/* Ages are turned into signed nanoseconds. */
+#define AGE_MS_MAX (UINT64_MAX / 2000000)
+
 static void write_id(struct writer *writer, const struct task_id *id)
 {
     write_bin(writer, (struct bytes){id->bytes, TASK_ID_BYTES});
@@ -191,7 +194,7 @@ bool assign_entry_read(struct reader *reader, struct assign_entry *ret_entry)
     uint32_t count = read_begin(reader, 7);
     read_id(reader, &ret_entry->id);
     ret_entry->fence = read_fence(reader);
-    ret_entry->age_ms = read_uint(reader, UINT64_MAX);
+    ret_entry->age_ms = read_uint(reader, AGE_MS_MAX);
     ret_entry->flags = (uint32_t)read_uint(reader, UINT32_MAX);
     ret_entry->attempt = (uint32_t)read_uint(reader, UINT32_MAX);
     ret_entry->attempts_max = (uint32_t)read_uint(reader, UINT32_MAX);
