@@ -7,6 +7,7 @@
 #include <stdlib.h>
 
 #include "broker/broker_state.h"
+#include "tests/broker/node_regions.h"
 
 struct fixture fixture;
 
@@ -90,7 +91,7 @@ static void time_out(void)
     fixture_step((struct event){.kind = EVENT_TIMEOUT});
 }
 
-static void go(void)
+void fixture_go(void)
 {
     for (int i = 0; broker_deadline_ns(fixture.broker) <= fixture.now_ns; i++) {
         cr_assert(i < 5000, "TIMEOUTs come to an end");
@@ -98,85 +99,22 @@ static void go(void)
     }
 }
 
-static void beat(struct played_region *region, uint32_t rtt_ms, uint32_t flags, struct bytes profiles);
-
 static void later(uint64_t ms)
 {
     uint64_t end_ns = fixture.now_ns + ms * NANOSECONDS_PER_MS;
     for (;;) {
-        go();
+        fixture_go();
         uint64_t next_ns = broker_deadline_ns(fixture.broker);
         next_ns = next_ns < end_ns ? next_ns : end_ns;
         fixture.wall_ms += (next_ns - fixture.now_ns) / NANOSECONDS_PER_MS;
         fixture.now_ns = next_ns;
         for (int i = 0; i < REGIONS; i++)
             if (fixture.regions[i].peer != 0 && !fixture.regions[i].silent)
-                beat(&fixture.regions[i], 0, 0, (struct bytes){NULL, 0});
+                region_beat(&fixture.regions[i]);
         if (next_ns == end_ns)
             break;
     }
-    go();
-}
-
-/* ---- words of an event ---- */
-
-struct words {
-    char text[1024];
-    char *all[WORDS_MAX];
-    int count;
-};
-
-static struct words split(const char *format, va_list arguments)
-{
-    static struct words words;
-    words.count = 0;
-    cr_assert_lt((size_t)vsnprintf(words.text, sizeof words.text, format, arguments), sizeof words.text);
-    for (char *at = strtok(words.text, " "); at != NULL; at = strtok(NULL, " ")) {
-        cr_assert(words.count < WORDS_MAX);
-        words.all[words.count++] = at;
-    }
-    return words;
-}
-
-static bool has(const struct words *words, const char *word)
-{
-    for (int i = 0; i < words->count; i++)
-        if (strcmp(words->all[i], word) == 0)
-            return true;
-    return false;
-}
-
-/* The text behind "KEY=", NULL if there is none. */
-static const char *option(const char *word, const char *key)
-{
-    size_t size = strlen(key);
-    return strncmp(word, key, size) == 0 && word[size] == '=' ? word + size + 1 : NULL;
-}
-
-static const char *find_option(const struct words *words, const char *key)
-{
-    for (int i = 0; i < words->count; i++)
-        if (option(words->all[i], key) != NULL)
-            return option(words->all[i], key);
-    return NULL;
-}
-
-static uint64_t number_option(const struct words *words, const char *key, uint64_t otherwise)
-{
-    const char *text = find_option(words, key);
-    return text == NULL ? otherwise : strtoull(text, NULL, 10);
-}
-
-/* "5" or "5-9" */
-static bool read_range(const char *word, uint32_t *ret_first, uint32_t *ret_last)
-{
-    int used = 0;
-    if (sscanf(word, "%u-%u%n", ret_first, ret_last, &used) == 2 && word[used] == '\0')
-        return true;
-    used = 0;
-    bool one = sscanf(word, "%u%n", ret_first, &used) == 1 && word[used] == '\0';
-    *ret_last = *ret_first;
-    return one;
+    fixture_go();
 }
 
 /* ---- clients ---- */
@@ -216,7 +154,7 @@ enum { NUMBERS = sizeof numbers / sizeof numbers[0], NAMES = sizeof names / size
 static uint32_t write_field(const char *word)
 {
     for (int i = 0; i < NUMBERS; i++) {
-        const char *text = option(word, numbers[i].key);
+        const char *text = word_option(word, numbers[i].key);
         if (text == NULL)
             continue;
         write_str(&frame, numbers[i].field);
@@ -224,21 +162,21 @@ static uint32_t write_field(const char *word)
         return 1;
     }
     for (int i = 0; i < NAMES; i++) {
-        const char *text = option(word, names[i].key);
+        const char *text = word_option(word, names[i].key);
         if (text == NULL)
             continue;
         write_str(&frame, names[i].field);
         write_str(&frame, text);
         return 1;
     }
-    if (option(word, "cap") != NULL) {
+    if (word_option(word, "cap") != NULL) {
         write_str(&frame, "capabilities");
         write_array(&frame, 1);
-        write_str(&frame, option(word, "cap"));
+        write_str(&frame, word_option(word, "cap"));
         return 1;
     }
-    if (option(word, "payload") != NULL) {
-        uint32_t size = (uint32_t)strtoul(option(word, "payload"), NULL, 10);
+    if (word_option(word, "payload") != NULL) {
+        uint32_t size = (uint32_t)strtoul(word_option(word, "payload"), NULL, 10);
         write_str(&frame, "payload");
         write_bin_head(&frame, size);
         memset(frame.data + frame.size, 'p', size);
@@ -274,7 +212,7 @@ static void write_task(uint32_t task, char *const *options, int option_count)
     }
     pairs += id_first ? write_id_field(task) : 0;
     for (int i = 0; i < option_count; i++) {
-        has_type = has_type || option(options[i], "type") != NULL;
+        has_type = has_type || word_option(options[i], "type") != NULL;
         pairs += write_field(options[i]);
     }
     pairs += id_last ? write_id_field(task) : 0;
@@ -288,7 +226,7 @@ static void write_task(uint32_t task, char *const *options, int option_count)
 
 static void submit(uint32_t client, const struct words *words)
 {
-    bool watch = has(words, "watch");
+    bool watch = words_has(words, "watch");
     fixture_client_frame(MESSAGE_SUBMIT);
     write_map(&frame, watch ? 2 : 1);
     if (watch) {
@@ -301,12 +239,12 @@ static void submit(uint32_t client, const struct words *words)
     for (int at = watch ? 3 : 2, end; at < words->count; at = end + 1) {
         uint32_t first, last;
         int tasks = at;
-        while (tasks < words->count && read_range(words->all[tasks], &first, &last))
+        while (tasks < words->count && word_range(words->all[tasks], &first, &last))
             tasks++;
         for (end = tasks; end < words->count && strcmp(words->all[end], "/") != 0;)
             end++;
         for (int range = at; range < tasks; range++)
-            for (read_range(words->all[range], &first, &last); first <= last; first++, count++)
+            for (word_range(words->all[range], &first, &last); first <= last; first++, count++)
                 write_task(first, &words->all[tasks], end - tasks);
     }
     patch_count(frame_bytes, count_offset, count);
@@ -319,7 +257,7 @@ static void write_ids(const struct words *words)
     write_str(&frame, "ids");
     size_t count_offset = write_array_open(&frame);
     for (int i = 2; i < words->count; i++)
-        if (read_range(words->all[i], &first, &last))
+        if (word_range(words->all[i], &first, &last))
             for (; first <= last; first++, count++)
                 write_id(first);
     patch_count(frame_bytes, count_offset, count);
@@ -330,11 +268,11 @@ static void watch(uint32_t client, const struct words *words)
     fixture_client_frame(MESSAGE_WATCH);
     write_map(&frame, 2);
     write_ids(words);
-    write_str(&frame, has(words, "push") ? "push" : "wait_ms");
-    if (has(words, "push"))
+    write_str(&frame, words_has(words, "push") ? "push" : "wait_ms");
+    if (words_has(words, "push"))
         write_bool(&frame, true);
     else
-        write_uint(&frame, number_option(words, "wait", 0));
+        write_uint(&frame, words_number(words, "wait", 0));
     fixture_client_deliver(client);
 }
 
@@ -355,200 +293,6 @@ static void act_client(uint32_t client, const struct words *words)
         write_ids(words);
         fixture_client_deliver(client);
     }
-}
-
-/* ---- regions ---- */
-
-struct writer *fixture_region_frame(struct played_region *region, enum message_kind kind)
-{
-    bool counted = kind != MESSAGE_HEARTBEAT;
-    writer_init(&frame, frame_bytes, sizeof frame_bytes);
-    message_write_header(&frame, kind, counted ? ++region->sent : 0);
-    return &frame;
-}
-
-void fixture_region_deliver(struct played_region *region)
-{
-    fixture_step((struct event){.kind = EVENT_MESSAGE, .peer = region->peer, .frame = writer_bytes(&frame)});
-}
-
-/* One profile out of "slots=N type=X cap=X"; what is not said stays. */
-static struct bytes profiles_of(struct played_region *region, const struct words *words)
-{
-    static uint8_t bytes[512];
-    struct writer writer;
-    region->slots = (uint32_t)number_option(words, "slots", region->slots);
-    if (find_option(words, "type") != NULL)
-        strcpy(region->type, find_option(words, "type"));
-    if (find_option(words, "cap") != NULL)
-        strcpy(region->capability, find_option(words, "cap"));
-    struct profile profile = {.type_count = 1, .slots = region->slots};
-    profile.types[0] = bytes_of(region->type[0] != '\0' ? region->type : "noop");
-    profile.capability_count = region->capability[0] != '\0';
-    profile.capabilities[0] = bytes_of(region->capability);
-    writer_init(&writer, bytes, sizeof bytes);
-    write_array(&writer, 1);
-    profile_write(&writer, &profile);
-    return writer_bytes(&writer);
-}
-
-static void hello(struct played_region *region, uint64_t boot, const struct words *words)
-{
-    struct hello hello = {.name = bytes_of(region->name),
-                          .role = bytes_of("region"),
-                          .boot = boot,
-                          .version_min = 1,
-                          .version_max = 1};
-    if (find_option(words, "role") != NULL)
-        hello.role = bytes_of(find_option(words, "role"));
-    hello.version_min = hello.version_max = (uint32_t)number_option(words, "version", 1);
-    hello.instance[0] = (uint8_t)number_option(words, "instance", 1);
-    hello.instance[1] = (uint8_t)region->name[0];
-    hello.profiles = profiles_of(region, words);
-    region->peer = peer_make(PORT_CHILD, ++fixture.next_peer);
-    region->sent = region->received = 0;
-    region->silent = false;
-    hello_write(fixture_region_frame(region, MESSAGE_HELLO), &hello);
-    fixture_region_deliver(region);
-}
-
-/* "T.C": the task and the fence that a real region would report. */
-static struct fence read_fenced(const char *word, struct task_id *ret_id)
-{
-    unsigned task, custody;
-    cr_assert_eq(sscanf(word, "%u.%u", &task, &custody), 2, "not T.C: %s", word);
-    *ret_id = fixture_id(task);
-    return (struct fence){custody, 7, 1};
-}
-
-static void inventory(struct played_region *region, const struct words *words)
-{
-    static const char *const status[] = {"waiting", "running", "ended"};
-    uint32_t rows = 0;
-    fixture_region_frame(region, MESSAGE_INVENTORY);
-    write_array(&frame, 1);
-    size_t count_offset = write_array_open(&frame);
-    for (int i = 2; i + 1 < words->count; i += 2, rows++) {
-        struct inventory_row row = {.running_ms = 5};
-        row.fence = read_fenced(words->all[i], &row.id);
-        while (row.status < HELD_STATUS_COUNT && strcmp(status[row.status], words->all[i + 1]) != 0)
-            row.status++;
-        inventory_row_write(&frame, &row);
-    }
-    patch_count(frame_bytes, count_offset, rows);
-    fixture_region_deliver(region);
-}
-
-static void end_inventory(struct played_region *region)
-{
-    write_array(fixture_region_frame(region, MESSAGE_END), 0);
-    fixture_region_deliver(region);
-}
-
-static void beat(struct played_region *region, uint32_t rtt_ms, uint32_t flags, struct bytes profiles)
-{
-    struct heartbeat heartbeat = {.clock_us = 1, .flags = flags, .profiles = profiles, .children = 2};
-    uint64_t now_us = fixture.now_ns / 1000;
-    if (rtt_ms != 0)
-        heartbeat.echo_us = now_us - rtt_ms * 1000ull;
-    heartbeat_write(fixture_region_frame(region, MESSAGE_HEARTBEAT), &heartbeat);
-    fixture_region_deliver(region);
-}
-
-static void write_outcome(const char *end)
-{
-    bool completed = strcmp(end, "completed") == 0;
-    write_map(&frame, 1);
-    write_str(&frame, "reason");
-    write_str(&frame, completed ? "" : "exit_status");
-}
-
-static void outcome(struct played_region *region, const struct words *words)
-{
-    struct outcome_entry entry = {.end = TASK_COMPLETED};
-    entry.fence = read_fenced(words->all[2], &entry.id);
-    while (entry.end < TASK_END_COUNT && strcmp(task_end_text(entry.end), words->all[3]) != 0)
-        entry.end++;
-    entry.flags = (has(words, "dup") ? OUTCOME_DUP_POSSIBLE : 0) | (has(words, "dead") ? OUTCOME_DEAD : 0);
-    fixture_region_frame(region, MESSAGE_OUTCOME);
-    write_array(&frame, 1);
-    write_array(&frame, 1);
-    outcome_entry_write_head(&frame, &entry);
-    write_outcome(words->all[3]);
-    fixture_region_deliver(region);
-}
-
-static void taken(struct played_region *region, const char *word)
-{
-    struct taken_entry entry = {.started = false};
-    entry.fence = read_fenced(word, &entry.id);
-    fixture_region_frame(region, MESSAGE_TAKEN);
-    write_array(&frame, 1);
-    write_array(&frame, 1);
-    taken_entry_write(&frame, &entry);
-    fixture_region_deliver(region);
-}
-
-static void refused(struct played_region *region, const char *word)
-{
-    struct refused_entry entry = {.code = bytes_of("store_full")};
-    entry.fence = read_fenced(word, &entry.id);
-    fixture_region_frame(region, MESSAGE_REFUSED);
-    write_array(&frame, 1);
-    write_array(&frame, 1);
-    refused_entry_write(&frame, &entry);
-    fixture_region_deliver(region);
-}
-
-static void act_session(struct played_region *region, const struct words *words)
-{
-    const char *verb = words->all[1];
-    if (strcmp(verb, "hello") == 0) {
-        hello(region, strtoull(words->all[2], NULL, 10), words);
-    } else if (strcmp(verb, "up") == 0) {
-        hello(region, 1, words);
-        end_inventory(region);
-        go();
-    } else if (strcmp(verb, "end") == 0) {
-        end_inventory(region);
-    } else if (strcmp(verb, "down") == 0) {
-        fixture_step((struct event){.kind = EVENT_LINK_DOWN, .peer = region->peer});
-        region->peer = 0;
-    } else if (strcmp(verb, "bye") == 0) {
-        write_array(fixture_region_frame(region, MESSAGE_BYE), 0);
-        fixture_region_deliver(region);
-        region->peer = 0;
-    } else if (strcmp(verb, "gap") == 0) {
-        region->sent++;
-        taken(region, "1.1");
-    } else {
-        cr_assert(strcmp(verb, "garbage") == 0, "no such event: %s", verb);
-        write_array(fixture_region_frame(region, MESSAGE_OUTCOME), 1);
-        write_array(&frame, 1);
-        write_nil(&frame);
-        fixture_region_deliver(region);
-    }
-}
-
-static void act_region(struct played_region *region, const struct words *words)
-{
-    const char *verb = words->all[1];
-    if (strcmp(verb, "silent") == 0 || strcmp(verb, "heard") == 0)
-        region->silent = verb[0] == 's';
-    else if (strcmp(verb, "inventory") == 0)
-        inventory(region, words);
-    else if (strcmp(verb, "taken") == 0)
-        taken(region, words->all[2]);
-    else if (strcmp(verb, "refused") == 0)
-        refused(region, words->all[2]);
-    else if (strcmp(verb, "outcome") == 0)
-        outcome(region, words);
-    else if (strcmp(verb, "beat") == 0)
-        beat(region, (uint32_t)number_option(words, "rtt", 0),
-             has(words, "draining") ? HEARTBEAT_DRAINING : 0,
-             find_option(words, "slots") != NULL ? profiles_of(region, words) : (struct bytes){NULL, 0});
-    else
-        act_session(region, words);
 }
 
 /* ---- the whole ---- */
@@ -591,7 +335,7 @@ void fixture_act(const char *event, ...)
 {
     va_list arguments;
     va_start(arguments, event);
-    struct words words = split(event, arguments);
+    struct words words = words_split(event, arguments);
     va_end(arguments);
     forget_outputs();
     const char *subject = words.all[0];
@@ -604,13 +348,13 @@ void fixture_act(const char *event, ...)
     else if (strcmp(subject, "time") == 0)
         time_out();
     else if (strcmp(subject, "go") == 0)
-        go();
+        fixture_go();
     else if (strcmp(subject, "later") == 0)
         later(strtoull(words.all[1], NULL, 10));
     else if (subject[0] == 'c' && subject[1] >= '1' && subject[1] <= '9')
         act_client((uint32_t)strtoul(subject + 1, NULL, 10), &words);
     else
-        act_region(fixture_region(subject), &words);
+        region_act(fixture_region(subject), &words);
 }
 
 void fixture_run(const struct row *rows)

@@ -34,7 +34,6 @@ enum {
     FRAME_ROOM = FRAME_BYTES_MAX + 8192,
     CLIENTS = 10,
     REGIONS = 8,
-    WORDS_MAX = 64,
     OPEN_REQUESTS_MAX = 8192,
     BODY_ROOM = 512 * 1024,
 };
@@ -126,6 +125,8 @@ const struct record *fixture_record(enum table table, uint64_t number);
 /* ---- between the fixture's files ---- */
 
 void fixture_step(struct event event);
+/* TIMEOUTs while they are due. */
+void fixture_go(void);
 /* node_outputs.c: close the batch, apply it to the records, say what it holds. */
 void fixture_say_outputs(void);
 void fixture_release_records(void);
