@@ -100,7 +100,7 @@ class Hostile(unittest.TestCase):
 
     @staticmethod
     def is_quiet(dealer, for_s=0.2):
-        """Takes all there is; then nothing but heartbeats comes for so long. (Some of the noise may have been a
+        """Takes all there is; then nothing but heartbeats comes for so long. (Some of the noise may be a
         good HELLO.)"""
         while dealer.poll(0):
             dealer.recv_multipart()
