@@ -167,6 +167,8 @@ int cli_bench(int argc, char **argv)
         .parser = parse_bench,
         .children = children,
         .doc = "Measure a running cluster whose workers have [type noop] builtin = noop.\v"
+               "Few slots bound the throughput: start a cluster with many, as in\n"
+               "  meridian dev --slots 1024\n\n"
                "Examples:\n"
                "  meridian bench --batch 128 --tasks 200000\n"
                "  meridian bench --batch 1 --rate 2000 --duration 10s -o json",

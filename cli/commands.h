@@ -39,6 +39,10 @@ extern const struct argp common_argp;
 /* argp_parse with the options' environment variables put in front. Usage errors exit 2. `program` is
  * "meridian verb". Returns the index of the first word that is no option. */
 int options_parse(const struct argp *argp, const char *program, int argc, char **argv, void *input);
+/* "--help", "-h", "-?" or "help" in the place of a verb. */
+bool is_help(const char *word);
+/* One verb of a noun's help: its usage, and the first sentence of an argp doc. */
+void print_verb(const char *noun, const char *verb, const char *arguments, const char *doc);
 /* A usage error: one line, a hint, exit 2. */
 _Noreturn void usage_error(const char *format, ...) __attribute__((format(printf, 1, 2)));
 /* Durations and sizes of options; a usage error names `option` if the text is not one. */

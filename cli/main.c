@@ -64,28 +64,49 @@ static int run_node(const char *role, int argc, char **argv)
     return cli_run(role, input.config, input.override_count, input.overrides);
 }
 
+static bool print_run(const char *role, int argc, char **argv)
+{
+    if (argc < 2 || !is_help(argv[1]))
+        return false;
+    print_verb(role, "run", "-c FILE", "Run one node until SIGTERM.");
+    printf("Options: meridian %s VERB --help\n", role);
+    return true;
+}
+
 static int cli_broker(int argc, char **argv)
 {
     if (argc >= 2 && strcmp(argv[1], "run") == 0)
         return run_node("broker", argc - 1, argv + 1);
+    if (print_run("broker", argc, argv))
+        return EXIT_OK;
     fprintf(stderr, "meridian: broker: expected `meridian broker run -c FILE'\n");
     return EXIT_USAGE;
 }
 
 static int region_noun(int argc, char **argv)
 {
-    return argc >= 2 && strcmp(argv[1], "run") == 0 ? run_node("region", argc - 1, argv + 1)
-                                                    : cli_region(argc, argv);
+    if (argc >= 2 && strcmp(argv[1], "run") == 0)
+        return run_node("region", argc - 1, argv + 1);
+    int code = cli_region(argc, argv);
+    print_run("region", argc, argv);
+    return code;
 }
 
 static int worker_noun(int argc, char **argv)
 {
-    return argc >= 2 && strcmp(argv[1], "run") == 0 ? run_node("worker", argc - 1, argv + 1)
-                                                    : cli_worker(argc, argv);
+    if (argc >= 2 && strcmp(argv[1], "run") == 0)
+        return run_node("worker", argc - 1, argv + 1);
+    int code = cli_worker(argc, argv);
+    print_run("worker", argc, argv);
+    return code;
 }
 
 static int cli_config(int argc, char **argv)
 {
+    if ((argc >= 2 && is_help(argv[1])) || (argc == 3 && is_help(argv[2]))) {
+        print_verb("config", "check", "FILE", "Say whether a node's configuration is good; nothing starts.");
+        return EXIT_OK;
+    }
     if (argc == 3 && strcmp(argv[1], "check") == 0)
         return cli_config_check(argv[2]);
     fprintf(stderr, "meridian: config: expected `meridian config check FILE'\n");
@@ -123,9 +144,17 @@ static const struct {
 
 enum { NOUN_COUNT = sizeof nouns / sizeof nouns[0] };
 
+/* `meridian help', or `meridian help NOUN' for `meridian NOUN --help'. */
 static int cli_help(int argc, char **argv)
 {
-    (void)argc, (void)argv;
+    char help[] = "--help", *words[] = {argv[argc - 1], help, NULL};
+    for (int i = 0; i < NOUN_COUNT && argc == 2 && strcmp(argv[0], "help") == 0; i++)
+        if (strcmp(argv[1], nouns[i].name) == 0 && nouns[i].run != cli_help)
+            return nouns[i].run(2, words);
+    if (argc == 2 && strcmp(argv[0], "help") == 0 && strcmp(argv[1], "help") != 0) {
+        fprintf(stderr, "meridian: %s: no such noun. Try `meridian help'.\n", argv[1]);
+        return EXIT_USAGE;
+    }
     printf("Usage: meridian NOUN [VERB] [OPTION...]\n"
            "Runs tasks across datacenters and loses nothing it acknowledged.\n\n");
     for (int i = 0; i < NOUN_COUNT; i++)

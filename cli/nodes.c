@@ -166,9 +166,8 @@ static const struct {
     {"region", "list", region_list, NULL, NULL,
      "Regions, as the broker sees them.\vExample: meridian region list"},
     {"worker", "list", worker_list, NULL, NULL,
-     "Workers of all regions. LOST: grants ended by loss; LATE: outcomes refused; P50, P99: from the first "
-     "grant until "
-     "the outcome was recorded.\vExample: meridian worker list -o json"},
+     "Workers of all regions.\vLOST: grants ended by loss; LATE: outcomes refused; P50, P99: from the first "
+     "grant until the outcome was recorded.\n\nExample: meridian worker list -o json"},
     {"worker", "drain", worker_drain, drain_options, "REGION/WORKER",
      "Let a worker finish and go.\vExample: meridian worker drain us/w2 --deadline 30s"},
 };
@@ -176,6 +175,12 @@ static const struct {
 static int run_verb(const char *noun, const char *expected, int argc, char **argv)
 {
     static const struct argp_child children[] = {{&common_argp, 0, NULL, 0}, {0}};
+    bool help = argc >= 2 && is_help(argv[1]);
+    for (size_t i = 0; i < sizeof verbs / sizeof verbs[0] && help; i++)
+        if (strcmp(noun, verbs[i].noun) == 0)
+            print_verb(noun, verbs[i].verb, verbs[i].arguments, verbs[i].doc);
+    if (help)
+        return EXIT_OK;
     for (size_t i = 0; i < sizeof verbs / sizeof verbs[0] && argc >= 2; i++) {
         if (strcmp(noun, verbs[i].noun) != 0 || strcmp(argv[1], verbs[i].verb) != 0)
             continue;

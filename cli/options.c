@@ -89,6 +89,20 @@ int options_parse(const struct argp *argp, const char *program, int argc, char *
     return first - added;
 }
 
+bool is_help(const char *word)
+{
+    return strcmp(word, "--help") == 0 || strcmp(word, "-h") == 0 || strcmp(word, "-?") == 0 ||
+           strcmp(word, "help") == 0;
+}
+
+void print_verb(const char *noun, const char *verb, const char *arguments, const char *doc)
+{
+    enum { USAGE_WIDTH = 40 };
+    int width =
+        printf("  meridian %s %s%s%s", noun, verb, arguments == NULL ? "" : " ", arguments ? arguments : "");
+    printf("%*s  %.*s\n", width < USAGE_WIDTH ? USAGE_WIDTH - width : 0, "", (int)strcspn(doc, "\v"), doc);
+}
+
 void usage_error(const char *format, ...)
 {
     va_list arguments;

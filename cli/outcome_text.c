@@ -115,6 +115,39 @@ void outcome_print_json(const struct outcome *outcome)
     printf(",\"history\":");
     if (outcome->history.size == 0 || !json_print(stdout, outcome->history))
         printf("[]");
-    printf("}\n");
-    fflush(stdout);
+    putchar('}');
+}
+
+static void print_fact(const char *name, struct bytes value)
+{
+    if (value.size > 0)
+        printf("%-14s%.*s\n", name, (int)value.size, (const char *)value.data);
+}
+
+void outcome_print_facts(const struct outcome *outcome)
+{
+    char fence[FENCE_HEX + 1];
+    print_fact("reason", outcome->reason);
+    print_fact("message", outcome->message);
+    print_fact("where", outcome->worker);
+    if (outcome->worker.size > 0)
+        printf("%-14s%llu of %llu\n", "attempt", (unsigned long long)outcome->attempt,
+               (unsigned long long)outcome->attempts_max);
+    if (outcome->fence.size == FENCE_BYTES) {
+        hex_encode(outcome->fence, fence);
+        printf("%-14s%s\n", "fence", fence);
+    }
+    if (outcome->exited)
+        printf("%-14s%lld\n", "exit", (long long)outcome->exit_status);
+    if (outcome->signalled)
+        printf("%-14s%llu\n", "signal", (unsigned long long)outcome->signal);
+    if (outcome->has_result)
+        printf("%-14s%llu ms\n%-14s%zu bytes%s, error %zu bytes%s: meridian task result\n", "ran",
+               (unsigned long long)outcome->run_ms, "output", outcome->output.size,
+               outcome->output_cut ? " (cut)" : "", outcome->error.size, outcome->error_cut ? " (cut)" : "");
+    if (outcome->history.size > 1) {
+        printf("%-14s", "history");
+        json_print(stdout, outcome->history);
+        putchar('\n');
+    }
 }

@@ -9,7 +9,9 @@
 /* Output to stdout, error to stderr, then what was cut, what failed and what may have run twice, on stderr.
  * Returns EXIT_OK or EXIT_TASK_FAILED. */
 enum exit_code outcome_pass_through(const struct outcome *outcome);
-/* The same as one line of JSON on stdout (docs/cli-output.md, "A result"). */
+/* The same as one JSON object on stdout, no line end (docs/cli-output.md, "A result"). */
 void outcome_print_json(const struct outcome *outcome);
+/* What there is to know of it but its output, a line each, for `task show`. */
+void outcome_print_facts(const struct outcome *outcome);
 
 #endif

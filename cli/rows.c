@@ -40,3 +40,22 @@ bool rows_print(const struct common_options *options, struct bytes reply)
     }
     return true;
 }
+
+void json_item(const struct common_options *options, size_t before)
+{
+    if (options->output == OUTPUT_JSON)
+        putchar(before == 0 ? '[' : ',');
+}
+
+void json_item_end(const struct common_options *options)
+{
+    if (options->output == OUTPUT_JSONL)
+        putchar('\n');
+    fflush(stdout); /* whoever reads along gets each as it comes */
+}
+
+void json_end(const struct common_options *options, size_t count)
+{
+    if (options->output == OUTPUT_JSON)
+        puts(count == 0 ? "[]" : "]");
+}

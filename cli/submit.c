@@ -5,6 +5,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "cli/rows.h"
 #include "cli/wait.h"
 #include "proto/limits.h"
 
@@ -273,13 +274,20 @@ static void print_accepted(const struct submit *submit, const struct handed *han
             printf("accepted %zu tasks, last %s\n", accepted, id);
         return;
     }
-    bool json = submit->common.output != OUTPUT_ID;
+    size_t printed = 0;
     for (size_t i = 0; i < handed->count; i++) {
         if (handed->ended[i])
             continue; /* refused: said on stderr */
         hex_encode((struct bytes){handed->ids[i].bytes, TASK_ID_BYTES}, id);
-        printf(json ? "{\"id\":\"%s\",\"status\":\"accepted\"}\n" : "%s\n", id);
+        if (submit->common.output == OUTPUT_ID) {
+            puts(id);
+            continue;
+        }
+        json_item(&submit->common, printed++);
+        printf("{\"id\":\"%s\",\"status\":\"accepted\"}", id);
+        json_item_end(&submit->common);
     }
+    json_end(&submit->common, printed);
 }
 
 int cli_submit(int argc, char **argv)
@@ -328,6 +336,7 @@ int cli_submit(int argc, char **argv)
         wait.for_end = true;
         enum exit_code end = wait_for_tasks(client, &wait);
         code = end != EXIT_OK ? end : code;
+        wait_end(&wait);
     } else {
         print_accepted(&submit, &handed, wait.accepted);
     }

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "cli/json.h"
+#include "cli/outcome_text.h"
 #include "cli/rows.h"
 #include "cli/table.h"
 #include "cli/wait.h"
@@ -100,6 +101,9 @@ static int task_list(struct task_input *input)
 {
     uint8_t buffer[128];
     struct writer writer;
+    if (input->word_count > 0)
+        usage_error("%s: list takes no further words; one task: meridian task show %s", input->words[0],
+                    input->words[0]);
     struct client *client = cluster_open(&input->common);
     writer_init(&writer, buffer, sizeof buffer);
     write_what(&writer, 3, "tasks");
@@ -117,15 +121,19 @@ static int task_list(struct task_input *input)
     return EXIT_OK;
 }
 
+static struct task_id only_task(struct client *client, const struct task_input *input)
+{
+    if (input->word_count != 1)
+        usage_error("expected one task: `last' or its id");
+    return selector_task(client, &input->common, input->words[0]);
+}
+
 /* The row of one task; exits EXIT_NOT_FOUND without one. `what` is "explain" or "tasks". */
-static struct bytes ask_row(struct client *client, struct task_input *input, const char *what,
-                            struct bytes *ret_reply)
+static struct bytes ask_row(struct client *client, const struct task_input *input, const char *what,
+                            struct task_id id, struct bytes *ret_reply)
 {
     uint8_t buffer[128];
     struct writer writer;
-    if (input->word_count != 1)
-        usage_error("expected one task: `last' or its id");
-    struct task_id id = selector_task(client, &input->common, input->words[0]);
     bool explain = strcmp(what, "explain") == 0;
     writer_init(&writer, buffer, sizeof buffer);
     write_what(&writer, 2, what);
@@ -137,20 +145,33 @@ static struct bytes ask_row(struct client *client, struct task_input *input, con
     struct reader reader;
     reader_init(&reader, map_value(*ret_reply, "rows"));
     if (read_array(&reader, UINT16_MAX) == 0) {
-        fprintf(stderr, "meridian: task %s is not known at %s\n", input->words[0],
+        char hex[TASK_ID_SHORT_HEX + 1];
+        fprintf(stderr, "meridian: task %s is not known at %s\n", short_id(&id, hex),
                 server_find(&input->common));
         exit(EXIT_NOT_FOUND);
     }
     return read_raw(&reader);
 }
 
-static void print_fields(struct bytes row)
+static bool row_has_ended(struct bytes row)
+{
+    static const char *const ends[] = {"completed", "failed", "cancelled", "expired"};
+    bool ended = false;
+    for (size_t i = 0; i < sizeof ends / sizeof ends[0]; i++)
+        ended = ended || bytes_are(map_text(row, "state"), ends[i]);
+    return ended;
+}
+
+/* `ended`: only what is kept of an ended task. */
+static void print_fields(struct bytes row, bool ended)
 {
     struct reader reader;
     reader_init(&reader, row);
     for (uint32_t pairs = read_map(&reader, 64); pairs > 0; pairs--) {
         struct bytes key = read_str(&reader, 0, NAME_BYTES_MAX), value = read_raw(&reader);
         struct reader text;
+        if (ended && !bytes_are(key, "id") && !bytes_are(key, "state") && !bytes_are(key, "dup_possible"))
+            continue;
         reader_init(&text, value);
         printf("%-14.*s", (int)key.size, (const char *)key.data);
         if (reader_peek(&text) == TYPE_STR) {
@@ -167,13 +188,41 @@ static void print_fields(struct bytes row)
     }
 }
 
+/* How an ended task ended: a WATCH that is answered at once. */
+static void show_outcome(struct client *client, const struct task_input *input, struct task_id id)
+{
+    uint8_t buffer[128];
+    struct writer writer;
+    struct outcome outcome;
+    struct reader reader;
+    writer_init(&writer, buffer, sizeof buffer);
+    write_map(&writer, 2);
+    write_str(&writer, "ids");
+    write_array(&writer, 1);
+    write_bin(&writer, (struct bytes){id.bytes, TASK_ID_BYTES});
+    write_str(&writer, "wait_ms");
+    write_uint(&writer, 0);
+    struct bytes reply = cluster_ask(client, &input->common, "WATCH", writer_bytes(&writer), "RESULT");
+    reader_init(&reader, map_value(reply, "results"));
+    if (read_array(&reader, 1) == 0 || !outcome_read(read_raw(&reader), &outcome) || !outcome.has_outcome) {
+        printf("%-14snot kept any more (result_ttl)\n", "outcome");
+        return;
+    }
+    outcome_print_facts(&outcome);
+}
+
 static int task_show(struct task_input *input)
 {
     struct bytes reply;
     struct client *client = cluster_open(&input->common);
-    struct bytes row = ask_row(client, input, "tasks", &reply);
-    if (!rows_print(&input->common, reply))
-        print_fields(row);
+    struct task_id id = only_task(client, input);
+    struct bytes row = ask_row(client, input, "tasks", id, &reply);
+    if (!rows_print(&input->common, reply)) {
+        bool ended = row_has_ended(row);
+        print_fields(row, ended);
+        if (ended)
+            show_outcome(client, input, id);
+    }
     client_close(client);
     return EXIT_OK;
 }
@@ -184,7 +233,7 @@ static int task_explain(struct task_input *input)
 {
     struct bytes reply;
     struct client *client = cluster_open(&input->common);
-    struct bytes row = ask_row(client, input, "explain", &reply);
+    struct bytes row = ask_row(client, input, "explain", only_task(client, input), &reply);
     if (!rows_print(&input->common, reply)) {
         char id[TASK_ID_SHORT_HEX + 1], age[SPAN_TEXT_BYTES];
         struct bytes state = map_text(row, "state"), reason = map_text(row, "reason"),
@@ -226,22 +275,22 @@ static int task_result(struct task_input *input)
     if (input->word_count == 0)
         usage_error("expected tasks: `last' or ids");
     struct client *client = cluster_open(&input->common);
-    for (int i = 0; i < input->word_count; i++) {
+    for (int i = 0; i < input->word_count; i++)
         ids[i] = selector_task(client, &input->common, input->words[i]);
-        client_watch(client, ids[i].bytes, (uint64_t)i);
+    for (int i = 0; i < input->word_count && !input->wait; i++) {
+        struct bytes reply, row = ask_row(client, input, "tasks", ids[i], &reply);
+        struct bytes state = map_text(row, "state");
+        if (row_has_ended(row))
+            continue;
+        char hex[TASK_ID_SHORT_HEX + 1];
+        fprintf(stderr, "meridian: task %s is %.*s; wait for it with --wait\n", short_id(&ids[i], hex),
+                (int)state.size, (const char *)state.data);
+        client_close(client);
+        return EXIT_TIMEOUT;
     }
-    if (!input->wait) {
-        struct bytes reply, row = ask_row(client, input, "tasks", &reply), state = map_text(row, "state");
-        static const char *const ends[] = {"completed", "failed", "cancelled", "expired"};
-        bool over = false;
-        for (int i = 0; i < 4; i++)
-            over = over || bytes_are(state, ends[i]);
-        if (!over) {
-            fprintf(stderr, "meridian: task %s is %.*s; wait for it with --wait\n", input->words[0],
-                    (int)state.size, (const char *)state.data);
-            return EXIT_TIMEOUT;
-        }
-    }
+    for (int i = 0; i < input->word_count; i++)
+        if (client_watch(client, ids[i].bytes, (uint64_t)i) != CLIENT_OK)
+            usage_error("%s: given twice", input->words[i]);
     struct wait wait = {.options = &input->common,
                         .ids = ids,
                         .ended = ended,
@@ -249,13 +298,36 @@ static int task_result(struct task_input *input)
                         .left = (size_t)input->word_count,
                         .for_end = true};
     enum exit_code code = wait_for_tasks(client, &wait);
+    wait_end(&wait);
     client_close(client);
     return code;
 }
 
-/* One CANCEL for up to 512 ids; prints what became of each. */
-static enum exit_code cancel_ids(struct client *client, struct task_input *input, const struct task_id *ids,
-                                 uint32_t count)
+static void print_cancel(const struct common_options *options, struct bytes row, size_t before)
+{
+    struct bytes raw = map_text(row, "id"), status = map_text(row, "status"), state = map_text(row, "state");
+    char hex[TASK_ID_HEX + 1] = "";
+    if (raw.size == TASK_ID_BYTES)
+        hex_encode(raw, hex);
+    const char *id = hex + strlen(hex) - (raw.size == TASK_ID_BYTES ? TASK_ID_SHORT_HEX : 0);
+    if (output_is_json(options)) {
+        json_item(options, before);
+        json_print(stdout, row);
+        json_item_end(options);
+    } else if (bytes_are(status, "unknown")) {
+        fprintf(stderr, "task %s is not known\n", id);
+    } else if (options->output == OUTPUT_ID) {
+        puts(hex);
+    } else {
+        printf("task %s %s%.*s\n", id,
+               bytes_are(status, "ended") && !bytes_are(state, "cancelled") ? "had ended: " : "",
+               (int)state.size, (const char *)state.data);
+    }
+}
+
+/* One CANCEL for up to 512 ids; prints what became of each, behind the `*printed` before. */
+static enum exit_code cancel_ids(struct client *client, const struct task_input *input,
+                                 const struct task_id *ids, uint32_t count, size_t *printed)
 {
     static uint8_t buffer[QUESTION_BYTES_MAX];
     enum exit_code code = EXIT_OK;
@@ -270,29 +342,16 @@ static enum exit_code cancel_ids(struct client *client, struct task_input *input
     struct reader reader;
     reader_init(&reader, map_value(reply, "tasks"));
     for (uint32_t rows = read_array(&reader, IDS_MAX); rows > 0; rows--) {
-        struct bytes row = read_raw(&reader), raw = map_text(row, "id"), status = map_text(row, "status");
-        struct bytes state = map_text(row, "state");
-        char id[TASK_ID_SHORT_HEX + 1] = "";
-        if (raw.size == TASK_ID_BYTES)
-            short_id((const struct task_id *)raw.data, id);
-        if (bytes_are(status, "unknown"))
+        struct bytes row = read_raw(&reader);
+        if (bytes_are(map_text(row, "status"), "unknown"))
             code = EXIT_NOT_FOUND;
-        if (input->common.output != OUTPUT_TABLE) {
-            json_print(stdout, row);
-            putchar('\n');
-        } else if (bytes_are(status, "unknown")) {
-            fprintf(stderr, "task %s is not known\n", id);
-        } else {
-            printf("task %s %s%.*s\n", id,
-                   bytes_are(status, "ended") && !bytes_are(state, "cancelled") ? "had ended: " : "",
-                   (int)state.size, (const char *)state.data);
-        }
+        print_cancel(&input->common, row, (*printed)++);
     }
     return code;
 }
 
 /* Every open task, page after page, until none is left that is not being cancelled. */
-static enum exit_code cancel_all(struct client *client, struct task_input *input)
+static enum exit_code cancel_all(struct client *client, const struct task_input *input, size_t *printed)
 {
     static struct task_id ids[LIST_MAX];
     enum exit_code code = EXIT_OK;
@@ -316,7 +375,7 @@ static enum exit_code cancel_all(struct client *client, struct task_input *input
                 memcpy(ids[count++].bytes, raw.data, TASK_ID_BYTES);
         }
         if (count > 0)
-            code = cancel_ids(client, input, ids, count);
+            code = cancel_ids(client, input, ids, count, printed);
         if (!more || count == 0)
             return code;
     }
@@ -329,13 +388,16 @@ static int task_cancel(struct task_input *input)
         usage_error("expected tasks: `last', `all' or ids");
     struct client *client = cluster_open(&input->common);
     enum exit_code code;
+    size_t printed = 0;
     if (input->word_count == 1 && strcmp(input->words[0], "all") == 0) {
-        code = cancel_all(client, input);
+        code = cancel_all(client, input, &printed);
     } else {
         for (int i = 0; i < input->word_count; i++)
             ids[i] = selector_task(client, &input->common, input->words[i]);
-        code = cancel_ids(client, input, ids, (uint32_t)input->word_count);
+        code = cancel_ids(client, input, ids, (uint32_t)input->word_count, &printed);
     }
+    if (output_is_json(&input->common))
+        json_end(&input->common, printed);
     client_close(client);
     return code;
 }
@@ -362,6 +424,14 @@ static const struct {
 int cli_task(int argc, char **argv)
 {
     static const struct argp_child children[] = {{&common_argp, 0, NULL, 0}, {0}};
+    bool help = argc >= 2 && is_help(argv[1]);
+    for (size_t i = 0; i < sizeof verbs / sizeof verbs[0] && help; i++)
+        print_verb("task", verbs[i].name, verbs[i].arguments, verbs[i].doc);
+    if (help) {
+        printf("A TASK is `last' or the last 8 (or more) hex digits of its id. Options: meridian task VERB "
+               "--help\n");
+        return EXIT_OK;
+    }
     for (size_t i = 0; i < sizeof verbs / sizeof verbs[0] && argc >= 2; i++) {
         if (strcmp(argv[1], verbs[i].name) != 0)
             continue;

@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "cli/outcome_text.h"
+#include "cli/rows.h"
 #include "proto/limits.h"
 #include "proto/reader.h"
 
@@ -90,10 +91,12 @@ static void say_how_to_go_on(const struct wait *wait)
     exit(EXIT_INTERRUPTED);
 }
 
-static void print_result(const struct wait *wait, const struct outcome *outcome, enum exit_code *code)
+static void print_result(struct wait *wait, const struct outcome *outcome, enum exit_code *code)
 {
-    if (wait->options->output == OUTPUT_JSON || wait->options->output == OUTPUT_JSONL) {
+    if (output_is_json(wait->options)) {
+        json_item(wait->options, wait->printed++);
         outcome_print_json(outcome);
+        json_item_end(wait->options);
         if (!bytes_are(outcome->state, "completed"))
             *code = EXIT_TASK_FAILED;
     } else if (outcome_pass_through(outcome) != EXIT_OK) {
@@ -157,4 +160,10 @@ enum exit_code wait_for_tasks(struct client *client, struct wait *wait)
         }
     }
     return code;
+}
+
+void wait_end(const struct wait *wait)
+{
+    if (output_is_json(wait->options))
+        json_end(wait->options, wait->printed);
 }
