@@ -215,7 +215,7 @@ static void on_due(struct broker *broker, uint32_t index, struct outputs *output
     struct task *task = ledger_task(&broker->tasks, index);
     bool expired = ledger_is_expired(&broker->tasks, task);
     if (task_is_granted(task)) {
-        task->flags |= TASK_EXPIRING; /* its region sees to it; asked again if it comes back */
+        task->flags |= TASK_DEADLINE_BELOW;
         ledger_arm(&broker->tasks, index);
     } else if (task->flags & TASK_CANCELLING) { /* refused by its region since */
         broker_end(broker, index, TASK_CANCELLED, "cancelled", outputs);

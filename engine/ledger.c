@@ -108,7 +108,8 @@ void ledger_arm(struct ledger *ledger, uint32_t index)
 {
     struct task *task = ledger_task(ledger, index);
     uint64_t due_ns = DEADLINE_NEVER;
-    if (task->deadline_ms != 0 && task->state != TASK_ENDED && !(task->flags & TASK_EXPIRING))
+    if (task->deadline_ms != 0 && task->state != TASK_ENDED &&
+        !(task->flags & (TASK_EXPIRING | TASK_DEADLINE_BELOW)))
         due_ns = after_birth_ns(task, task->deadline_ms);
     if (task->state == TASK_DELAYED && task->due_ns < due_ns)
         due_ns = task->due_ns;
@@ -308,7 +309,7 @@ void ledger_requeue(struct ledger *ledger, uint32_t index, enum ready_end end, u
     struct task *task = ledger_task(ledger, index);
     ASSERT(task_is_granted(task));
     grant_remove(ledger, index, outputs);
-    task->flags &= (uint8_t) ~(TASK_STOPPED | TASK_TIMED_OUT | TASK_EXPIRING);
+    task->flags &= (uint8_t) ~(TASK_STOPPED | TASK_TIMED_OUT | TASK_EXPIRING | TASK_DEADLINE_BELOW);
     task->reason = (uint8_t)reason;
     if (delay_ms > 0) {
         ledger_move(ledger, task, TASK_DELAYED);

@@ -47,7 +47,9 @@ enum task_flag {
     TASK_CANCELLING = 2,   /* a client asked; durable */
     TASK_TIMED_OUT = 4,    /* STOP was sent because the attempt ran too long */
     TASK_EXPIRING = 8,     /* STOP was sent because the deadline passed */
-    TASK_STOPPED = 16,     /* STOP was sent in the present session with the child */
+    TASK_DEADLINE_BELOW =
+        32, /* broker: passed while a region has it; the region ends it, or it is looked at when back */
+    TASK_STOPPED = 16, /* STOP was sent in the present session with the child */
 };
 enum { TASK_DURABLE_FLAGS = TASK_DUP_POSSIBLE | TASK_CANCELLING };
 
