@@ -207,6 +207,13 @@ class Tasks(unittest.TestCase):
         self.assertEqual(0, done.returncode, done.stderr)
         self.assertEqual(["got one", "got three", "got two"], sorted(done.stdout.splitlines()))
 
+    def test_results_as_json_lines(self):
+        done = self.cluster.cli("submit", "--wait", "--count", "5", "-o", "jsonl", "--", "echo", "same")
+        self.assertEqual(0, done.returncode, done.stderr)
+        rows = [json.loads(line) for line in done.stdout.splitlines()]
+        self.assertEqual([("completed", "same\n")] * 5, [(row["state"], row["output"]) for row in rows])
+        self.assertEqual(5, len({row["id"] for row in rows}))
+
     def test_last_and_short_ids(self):
         state = {"XDG_STATE_HOME": str(self.cluster.directory / "state-last")}
         done = self.cluster.cli("submit", "-o", "id", "--", "echo", "remembered", env=state)
