@@ -205,7 +205,10 @@ bool grants_restore(struct ledger *ledger, uint64_t number, struct bytes record)
     uint32_t grant = grant_new(ledger, child, number);
     at(ledger, grant)->total = (uint32_t)((record.size - 4) / GRANT_ENTRY_BYTES);
     for (size_t offset = 4; offset < record.size; offset += GRANT_ENTRY_BYTES) {
-        uint32_t index = restored_task(ledger, big_endian(record.data + offset, 8));
+        uint64_t arrival = big_endian(record.data + offset, 8);
+        uint32_t index = restored_task(ledger, arrival);
+        if (arrival >= ledger->next_arrival)
+            ledger->next_arrival = arrival + 1; /* of a task that is gone: no other may be taken for it */
         struct fence fence = fence_decode(record.data + offset + 8);
         struct task *task = index == 0 ? NULL : ledger_task(ledger, index);
         if (task == NULL || task->state == TASK_ENDED || fence_compare(fence, task->fence) <= 0)

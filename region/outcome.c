@@ -116,12 +116,13 @@ void region_report(struct region *region, uint32_t index, struct outputs *output
         .flags = OUTCOME_DEAD | (task->flags & TASK_DUP_POSSIBLE ? OUTCOME_DUP_POSSIBLE : 0),
     };
     uint32_t message;
-    size_t bound = OUTCOME_HEAD_BYTES + task->outcome_size + task->history_size;
+    size_t history_size = task->end == TASK_RETURNED ? 0 : task->history_size; /* a bare map has none */
+    size_t bound = OUTCOME_HEAD_BYTES + task->outcome_size + history_size;
     struct writer *writer = outputs_entry(outputs, uplink_peer(&region->uplink), MESSAGE_OUTCOME,
                                           &region->uplink.link, bound, &message);
     outcome_entry_write_head(writer, &entry);
     outputs_message_record(outputs, TABLE_OUTCOMES, task->arrival, 0, task->outcome_size);
-    if (task->history_size > 0)
-        outputs_message_record(outputs, TABLE_ATTEMPTS, task->arrival, PART_ALL, task->history_size);
+    if (history_size > 0)
+        outputs_message_record(outputs, TABLE_ATTEMPTS, task->arrival, PART_ALL, history_size);
     outputs_entry_end(outputs);
 }

@@ -54,10 +54,12 @@ void region_return(struct region *region, uint32_t index, struct outputs *output
 {
     struct task *task = ledger_task(&region->tasks, index);
     ASSERT(!task_is_granted(task) && task->state != TASK_ENDED);
-    uint32_t flags = task->flags & TASK_DUP_POSSIBLE ? OUTCOME_DUP_POSSIBLE : 0;
     outputs_trace(outputs, TRACE_TASK_RETURNED, &task->id, 0, 0);
-    send_bare_outcome(region, &task->id, region_fence_above(task), TASK_RETURNED, flags, outputs);
-    ledger_forget(&region->tasks, index, outputs);
+    write_map(outputs_put(outputs, TABLE_OUTCOMES, task->arrival, 0), 0);
+    outputs_put_end(outputs);
+    /* Kept until the broker has it: the same custody must not be begun here a second time. */
+    ledger_keep_ended(&region->tasks, index, TASK_RETURNED, 1, outputs);
+    region_report(region, index, outputs);
 }
 
 /* ---- ASSIGN ---- */
@@ -76,7 +78,8 @@ static bool assign_known(struct region *region, uint32_t index, const struct ass
     if (assign->fence.custody < task->custody)
         return true; /* older than what is held: changes nothing */
     bool newer = assign->fence.custody > task->custody;
-    if (newer && task->state == TASK_ENDED && task->end == TASK_CANCELLED) {
+    bool gave_up = task->end == TASK_CANCELLED || task->end == TASK_RETURNED;
+    if (newer && task->state == TASK_ENDED && gave_up) {
         forget_ended(region, index, outputs); /* it was stopped for an older custody; this one wants it run */
         return false;
     }

@@ -50,6 +50,7 @@ struct frame {
     uint64_t peer;
     uint8_t *data; /* malloc'ed */
     size_t size;
+    enum message_kind kind; /* of those that wait for a commit */
 };
 
 /* Outputs that wait for the disk, out of the arena: puts and frames in the order in which they were asked. */
@@ -66,7 +67,6 @@ struct batch {
     struct process *processes;
     uint32_t put_count, erase_count, frame_count, process_count;
     uint64_t closed_ns;
-    bool sent; /* its frames left already (only with the deliberate bug) */
 };
 
 /* A process that a worker runs. */

@@ -108,18 +108,19 @@ TABLE(recalls_only_what_waits, {"w1 join", W1_JOINED},
       {"assign 1.1; 2.1; 3.1 retries=1",
        "+classes 1, +envelopes 1, +states 1 ready, +envelopes 2, +states 2 ready, +envelopes 3, +states 3 "
        "ready, up TAKEN 1:1.0.0, up TAKEN 2:1.0.0, up TAKEN 3:1.0.0 | +grants 1, w1 ASSIGN 1:1.1.1"},
-      {"recall 1.1", ""}, {"recall 2.1", "up OUTCOME 2:1.0.0 returned, -envelopes 2, -states 2"},
-      {"recall 2.1", "up OUTCOME 2:1.0.0 not_held"}, {"recall 9.4", "up OUTCOME 9:4.0.0 not_held"},
+      {"recall 1.1", ""},
+      {"recall 2.1", "+outcomes 2, +states 2 ended, up OUTCOME 2:1.0.0 returned, -envelopes 2"},
+      {"recall 2.1", ""} /* its outcome is on its way */, {"recall 9.4", "up OUTCOME 9:4.0.0 not_held"},
       {"w1 outcome 1:1.1.1 completed",
        "+outcomes 1, +states 1 ended, w1 SETTLED 1:1.1.1 recorded, up OUTCOME 1:1.1.1 completed eu/w1 1/1, "
        "-grants 1, -envelopes 1 | +grants 2, w1 ASSIGN 3:1.1.1 1/2"},
       {"w1 outcome 3:1.1.1 failed exit=1",
        "+attempts 3, +states 3 delayed, w1 SETTLED 3:1.1.1 recorded, -grants 2"},
-      {"recall 3.1", "up OUTCOME 3:1.1.1 returned, -envelopes 3, -states 3, -attempts 3"})
+      {"recall 3.1", "+outcomes 3, +states 3 ended, up OUTCOME 3:1.1.1 returned, -envelopes 3"})
 
 TABLE(returns_what_may_have_run_with_its_mark,
       {"assign 1.1 dup", "+classes 1, +envelopes 1, +states 1 ready dup, up TAKEN 1:1.0.0"},
-      {"recall 1.1", "up OUTCOME 1:1.0.0 returned dup, -envelopes 1, -states 1"})
+      {"recall 1.1", "+outcomes 1, +states 1 ended dup, up OUTCOME 1:1.0.0 returned dup, -envelopes 1"})
 
 TABLE(stop_of_what_is_unknown_or_of_another_custody, {"w1 join", W1_JOINED},
       {"assign 1.2",

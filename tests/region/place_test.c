@@ -49,7 +49,8 @@ TABLE(no_capable_worker_for_a_grace_returns_it, {"w1 join", W1_JOINED},
       {"assign 1.1 type=paint; 2.1",
        "+classes 1, +envelopes 1, +states 1 ready, +classes 2, +envelopes 2, +states 2 ready, up TAKEN "
        "1:1.0.0, up TAKEN 2:1.0.0 | +grants 1, w1 ASSIGN 2:1.1.1"},
-      {"later 10000", ""}, {"later 1000", "up OUTCOME 1:1.0.0 returned, -envelopes 1, -states 1"})
+      {"later 10000", ""},
+      {"later 1000", "+outcomes 1, +states 1 ended, up OUTCOME 1:1.0.0 returned, -envelopes 1"})
 
 TABLE(a_capable_worker_in_time_keeps_it, {"assign 1.1 type=paint", TAKEN_1}, {"later 9000", ""},
       {"w1 join types=paint", "+children 1, w1 WELCOME | +grants 1, w1 ASSIGN 1:1.1.1 1/4"},
@@ -75,12 +76,13 @@ TABLE(a_second_task_waits_a_whole_grace_too, {"assign 1.1", TAKEN_1}, {"later 50
       {"later 2000", ""}, {"w1 hello", "w1 WELCOME"}, {"w1 end", "+grants 2, w1 ASSIGN 2:1.1.1"})
 
 TABLE(a_returned_class_waits_a_whole_grace_again, {"assign 1.1", TAKEN_1},
-      {"later 11000", "up OUTCOME 1:1.0.0 returned, -envelopes 1, -states 1"}, {"later 5000", ""},
-      {"assign 2.1", "+envelopes 2, +states 2 ready, up TAKEN 2:1.0.0"}, {"later 9000", ""},
-      {"later 2000", "up OUTCOME 2:1.0.0 returned, -envelopes 2, -states 2"})
+      {"later 11000", "+outcomes 1, +states 1 ended, up OUTCOME 1:1.0.0 returned, -envelopes 1"},
+      {"later 5000", ""}, {"assign 2.1", "+envelopes 2, +states 2 ready, up TAKEN 2:1.0.0"},
+      {"later 9000", ""},
+      {"later 2000", "+outcomes 2, +states 2 ended, up OUTCOME 2:1.0.0 returned, -envelopes 2"})
 
 TABLE(not_returned_while_cut_off, {"assign 1.1", TAKEN_1}, {"down", ""},
       {"later 20000", "up HELLO boot 1 | up HELLO boot 1 | up HELLO boot 1 | up HELLO boot 1 | up HELLO boot "
                       "1 | up HELLO boot 1 | up HELLO boot 1"},
       {"welcome", "up INVENTORY 1:1.0.0 waiting, up END"},
-      {"later 2000", "up OUTCOME 1:1.0.0 returned, -envelopes 1, -states 1"})
+      {"later 2000", "+outcomes 1, +states 1 ended, up OUTCOME 1:1.0.0 returned, -envelopes 1"})
