@@ -39,10 +39,13 @@ static struct child *admit(struct children *children, const struct hello *hello,
     if (child != NULL && memcmp(child->instance, hello->instance, INSTANCE_BYTES) != 0) {
         bool gone = (child->lost || child->left) && child->granted == 0 && child->first_grant == 0;
         if (!gone) {
-            refuse_hello(
-                children, event, ERROR_NAME_IN_USE,
-                "another instance has this name and is not lost: choose another name or wait out its grace",
-                outputs);
+            char reason[NAME_BYTES_MAX + 96];
+            size_t size = strlen(child->name);
+            static const char rest[] =
+                ": another instance has this name and is not lost: take another, or wait out its grace";
+            memcpy(reason, child->name, size);
+            memcpy(reason + size, rest, sizeof rest);
+            refuse_hello(children, event, ERROR_NAME_IN_USE, reason, outputs);
             return NULL;
         }
         children_remove(children, child, outputs);

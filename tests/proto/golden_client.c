@@ -123,8 +123,8 @@ static void write_accepted(struct writer *writer)
     write_map(writer, 4);
     write_key_id(writer, "id", &golden_other_id);
     write_key_str(writer, "status", "refused");
-    write_key_str(writer, "code", "invalid_field");
-    write_key_str(writer, "reason", "retries: 0 to 1000");
+    write_key_str(writer, "code", "too_large");
+    write_key_str(writer, "reason", "payload: larger than limits.payload_bytes");
 }
 
 /* ---- WATCH, RESULT, PENDING, RECEIVED, DONE ---- */
