@@ -7,6 +7,7 @@
 #include <stdlib.h>
 
 #include "proto/assert.h"
+#include "proto/text.h"
 
 void broker_options_default(struct broker_options *options)
 {
@@ -135,10 +136,10 @@ static void refuse_named(struct broker *broker, const struct event *event, uint6
                          enum error_code code, struct bytes name, const char *what, struct outputs *outputs)
 {
     char reason[192];
-    size_t at = 0;
-    for (size_t i = 0; i < name.size && i < NAME_BYTES_MAX; i++)
-        reason[at++] = name.data[i] >= ' ' && name.data[i] < 127 ? (char)name.data[i] : '?';
-    memcpy(reason + at, what, strlen(what) + 1);
+    struct text text;
+    text_init(&text, reason, sizeof reason);
+    text_add_bytes(&text, (struct bytes){name.data, name.size < NAME_BYTES_MAX ? name.size : NAME_BYTES_MAX});
+    text_add(&text, what);
     broker_refuse(broker, event, sequence, code, reason, outputs);
 }
 

@@ -5,6 +5,7 @@
  * less what the region holds of it; over all classes a region holds at most the window. See reference: each
  * policy is a scoring function. */
 #include "broker/broker_state.h"
+#include "proto/text.h"
 
 enum { RING_US = 5000, CREDIT_PER_SLOT = 2 };
 
@@ -72,59 +73,31 @@ enum task_reason route_reason(struct broker *broker, uint16_t class)
     return capable ? REASON_NO_CREDIT : REASON_NO_CAPABLE_WORKER;
 }
 
-/* Small text building: pure code has no printf. */
-static size_t put_text(char *to, size_t size, size_t at, const char *text)
-{
-    while (*text != '\0' && at + 1 < size)
-        to[at++] = *text++;
-    to[at] = '\0';
-    return at;
-}
-
-static size_t put_name(char *to, size_t size, size_t at, struct bytes name)
-{
-    for (size_t i = 0; i < name.size && at + 1 < size; i++)
-        to[at++] = (char)name.data[i];
-    to[at] = '\0';
-    return at;
-}
-
-static size_t put_number(char *to, size_t size, size_t at, uint64_t number)
-{
-    char digits[21];
-    size_t start = sizeof digits - 1;
-    digits[start] = '\0';
-    do {
-        digits[--start] = (char)('0' + number % 10);
-        number /= 10;
-    } while (number > 0);
-    return put_text(to, size, at, digits + start);
-}
-
 void route_explain(struct broker *broker, struct child *region, uint16_t class, char *to, size_t size)
 {
     struct requirement requirement;
     classes_requirement(&broker->tasks.classes, class, &requirement);
     const struct child_class *offer = child_class(&broker->tasks.children, region, class);
-    size_t at = put_text(to, size, 0, "");
+    struct text text;
+    text_init(&text, to, size);
     if (!allowed(&requirement, region)) {
-        at = put_text(to, size, at, "excluded by --region ");
-        put_name(to, size, at, requirement.region);
+        text_add(&text, "excluded by --region ");
+        text_add_bytes(&text, requirement.region);
     } else if (!child_may_work(region)) {
-        put_text(to, size, at, child_state_text(region));
+        text_add(&text, child_state_text(region));
     } else if (offer->slots == 0) {
-        at = put_text(to, size, at, "no worker runs ");
-        at = put_name(to, size, at, requirement.type);
+        text_add(&text, "no worker runs ");
+        text_add_bytes(&text, requirement.type);
         for (uint32_t i = 0; i < requirement.capability_count; i++) {
-            at = put_text(to, size, at, i == 0 ? " with " : ", ");
-            at = put_name(to, size, at, requirement.capabilities[i]);
+            text_add(&text, i == 0 ? " with " : ", ");
+            text_add_bytes(&text, requirement.capabilities[i]);
         }
     } else if (route_credit(broker, region, class) == 0) {
-        at = put_text(to, size, at, "holds ");
-        at = put_number(to, size, at, offer->granted);
-        at = put_text(to, size, at, " for ");
-        at = put_number(to, size, at, offer->slots);
-        put_text(to, size, at, " slots: no credit");
+        text_add(&text, "holds ");
+        text_add_number(&text, offer->granted);
+        text_add(&text, " for ");
+        text_add_number(&text, offer->slots);
+        text_add(&text, " slots: no credit");
     }
 }
 

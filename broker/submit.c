@@ -4,6 +4,7 @@
  * index: a client that sends it is broken. A fault of meaning (too large, too old, another body) refuses that
  * task alone. */
 #include "broker/broker_state.h"
+#include "proto/text.h"
 
 enum {
     RETRY_AFTER_MS = 1000,
@@ -23,18 +24,12 @@ struct submit {
 /* "tasks[17].retries: 0 to 1000" */
 static void name_fault(char *to, size_t size, uint32_t index, const char *reason)
 {
-    char digits[12];
-    size_t at = 0, start = sizeof digits - 1;
-    digits[start] = '\0';
-    do {
-        digits[--start] = (char)('0' + index % 10);
-        index /= 10;
-    } while (index > 0);
-    const char *const parts[] = {"tasks[", digits + start, "].", reason};
-    for (size_t part = 0; part < 4; part++)
-        for (const char *from = parts[part]; *from != '\0' && at + 1 < size; from++)
-            to[at++] = *from;
-    to[at] = '\0';
+    struct text text;
+    text_init(&text, to, size);
+    text_add(&text, "tasks[");
+    text_add_number(&text, index);
+    text_add(&text, "].");
+    text_add(&text, reason);
 }
 
 /* The id of a task whose parsing ended before it: the reply names it all the same. */

@@ -7,6 +7,7 @@
 
 #include "engine/children_table.h"
 #include "proto/assert.h"
+#include "proto/text.h"
 
 static void refuse_hello(struct children *children, const struct event *event, enum error_code code,
                          const char *reason, struct outputs *outputs)
@@ -40,11 +41,11 @@ static struct child *admit(struct children *children, const struct hello *hello,
         bool gone = (child->lost || child->left) && child->granted == 0 && child->first_grant == 0;
         if (!gone) {
             char reason[NAME_BYTES_MAX + 96];
-            size_t size = strlen(child->name);
-            static const char rest[] =
-                ": another instance has this name and is not lost: take another, or wait out its grace";
-            memcpy(reason, child->name, size);
-            memcpy(reason + size, rest, sizeof rest);
+            struct text text;
+            text_init(&text, reason, sizeof reason);
+            text_add(&text, child->name);
+            text_add(&text,
+                     ": another instance has this name and is not lost: take another, or wait out its grace");
             refuse_hello(children, event, ERROR_NAME_IN_USE, reason, outputs);
             return NULL;
         }

@@ -3,6 +3,7 @@
 
 #include "proto/assert.h"
 #include "proto/reader.h"
+#include "proto/text.h"
 
 static const char *const priorities[PRIORITY_COUNT] = {"critical", "high", "normal", "low"};
 
@@ -160,21 +161,15 @@ enum {
     FIELD_RETRIES = 12
 };
 
-static size_t append_text(char *to, size_t at, size_t room, struct bytes text)
-{
-    for (size_t i = 0; i < text.size && at + 1 < room; i++)
-        to[at++] = text.data[i] >= ' ' && text.data[i] < 127 ? (char)text.data[i] : '?';
-    to[at] = '\0';
-    return at;
-}
-
 static struct task_problem problem(enum error_code code, const char *field, struct bytes name,
                                    const char *what)
 {
     struct task_problem found = {.code = code, .field = field};
-    size_t at = append_text(found.reason, 0, sizeof found.reason, name);
-    at = append_text(found.reason, at, sizeof found.reason, bytes_of(": "));
-    append_text(found.reason, at, sizeof found.reason, bytes_of(what));
+    struct text text;
+    text_init(&text, found.reason, sizeof found.reason);
+    text_add_bytes(&text, name);
+    text_add(&text, ": ");
+    text_add(&text, what);
     return found;
 }
 

@@ -1,5 +1,6 @@
 /* answers.c - ASK: what the broker wants to know of tasks and workers here, and drain of a worker. */
 #include "engine/rows.h"
+#include "proto/text.h"
 #include "region/region_state.h"
 
 enum { ROWS_MAX = 256, ROWS_BYTES_MAX = 200 * 1024, NAMES_MAX = 64 };
@@ -72,46 +73,28 @@ static void answer_tasks(struct region *region, const struct ask *ask, struct ou
 
 /* ---- explain ---- */
 
-static size_t put_text(char *to, size_t size, size_t at, const char *text)
-{
-    while (*text != '\0' && at + 1 < size)
-        to[at++] = *text++;
-    to[at] = '\0';
-    return at;
-}
-
-static size_t put_number(char *to, size_t size, size_t at, uint32_t number)
-{
-    char digits[11];
-    size_t start = sizeof digits - 1;
-    digits[start] = '\0';
-    do {
-        digits[--start] = (char)('0' + number % 10);
-        number /= 10;
-    } while (number > 0);
-    return put_text(to, size, at, digits + start);
-}
-
 /* "4 of 4 slots busy", "no worker runs this type with these capabilities", "runs on w1" */
 static void explain(struct region *region, const struct task *task, char *to, size_t size)
 {
     const struct child *worker = ledger_holder(&region->tasks, task);
     uint32_t slots, busy;
     place_slots(region, task->class, &slots, &busy);
+    struct text text;
+    text_init(&text, to, size);
     if (worker != NULL) {
-        size_t at = put_text(to, size, 0, worker->suspect ? "held by silent worker " : "runs on ");
-        put_text(to, size, at, worker->name);
+        text_add(&text, worker->suspect ? "held by silent worker " : "runs on ");
+        text_add(&text, worker->name);
     } else if (task->state == TASK_ENDED) {
-        put_text(to, size, 0, "ended; waits for the broker to record it");
+        text_add(&text, "ended; waits for the broker to record it");
     } else if (task->state == TASK_DELAYED) {
-        put_text(to, size, 0, "waits before its next attempt");
+        text_add(&text, "waits before its next attempt");
     } else if (slots == 0) {
-        put_text(to, size, 0, "no worker runs its type with its capabilities");
+        text_add(&text, "no worker runs its type with its capabilities");
     } else {
-        size_t at = put_number(to, size, 0, busy);
-        at = put_text(to, size, at, " of ");
-        at = put_number(to, size, at, slots);
-        put_text(to, size, at, " slots busy");
+        text_add_number(&text, busy);
+        text_add(&text, " of ");
+        text_add_number(&text, slots);
+        text_add(&text, " slots busy");
     }
 }
 
