@@ -163,6 +163,12 @@ static void last_log_line(const struct supervisor *supervisor, const struct dev_
 static void report_death(const struct supervisor *supervisor, const struct dev_node *node, int status)
 {
     char how[64], line[1024];
+    bool drained = WIFEXITED(status) && WEXITSTATUS(status) == EXIT_OK;
+    if (drained && supervisor->phase == RUNNING) {
+        fprintf(stderr, "meridian: %s was drained and has ended. Start it again: meridian dev start %s\n",
+                node->name, node->name);
+        return;
+    }
     if (WIFSIGNALED(status))
         snprintf(how, sizeof how, "killed by signal %d (%s)", WTERMSIG(status), strsignal(WTERMSIG(status)));
     else
