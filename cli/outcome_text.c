@@ -58,9 +58,11 @@ enum exit_code outcome_pass_through(const struct outcome *outcome)
 {
     char id[TASK_ID_SHORT_HEX + 1];
     short_id(&outcome->id, id);
-    fwrite(outcome->output.data, 1, outcome->output.size, stdout);
+    if (outcome->output.size > 0)
+        fwrite(outcome->output.data, 1, outcome->output.size, stdout);
     fflush(stdout);
-    fwrite(outcome->error.data, 1, outcome->error.size, stderr);
+    if (outcome->error.size > 0)
+        fwrite(outcome->error.data, 1, outcome->error.size, stderr);
     if (outcome->output_cut || outcome->error_cut)
         fprintf(stderr, "task %s: %s cut: more was printed than the worker keeps (output_bytes)\n", id,
                 outcome->output_cut && outcome->error_cut ? "output and error were"
