@@ -1,31 +1,31 @@
 /* trace.h - what a node did, for the log and for coverage: one code per thing worth knowing.
- * The text says what `a` and `b` are. Tests prove with these that they reached the branch they were written
- * for. */
+ * The text says what `a` and `b` are; %e is `a` as the name of an error code. Tests prove with these that
+ * they reached the branch they were written for. */
 #ifndef MERIDIAN_ENGINE_TRACE_H
 #define MERIDIAN_ENGINE_TRACE_H
 
 enum trace_level { TRACE_DEBUG, TRACE_INFO, TRACE_WARN };
 
 #define TRACE_CODES(X)                                                                                       \
-    X(MESSAGE_REFUSED, WARN, "message refused: error code %a from peer %b")                                  \
+    X(MESSAGE_REFUSED, WARN, "message refused: %e, from peer %b")                                            \
     X(SESSION_UP, INFO, "session up: child %a, peer %b")                                                     \
     X(SESSION_DOWN, INFO, "session down: child %a, peer %b")                                                 \
     X(SESSION_GAP, WARN, "session ended by a gap: expected sequence %a, got %b")                             \
     X(SESSION_LEFTOVER, DEBUG, "message of a superseded session dropped: peer %b")                           \
     X(PARENT_UP, INFO, "session with the parent up, session %a")                                             \
     X(PARENT_DOWN, INFO, "session with the parent down, session %a; next try in %b ms")                      \
-    X(PARENT_REFUSED, WARN, "the parent refused this node: error code %a")                                   \
+    X(PARENT_REFUSED, WARN, "the parent refused this node: %e")                                              \
     X(CHILD_NEW, INFO, "new child %a, boot %b")                                                              \
     X(CHILD_SUSPECT, WARN, "child %a is silent: no new work")                                                \
     X(CHILD_BACK, INFO, "child %a is heard again")                                                           \
     X(CHILD_LOST, WARN, "child %a is lost; %b grants end")                                                   \
     X(CHILD_DRAINING, INFO, "child %a drains")                                                               \
     X(CHILD_RESTARTED, INFO, "child %a restarted, boot %b")                                                  \
-    X(CHILD_REFUSED, WARN, "HELLO refused: error code %a, peer %b")                                          \
+    X(CHILD_REFUSED, WARN, "HELLO refused: %e, peer %b")                                                     \
     X(TASK_ACCEPTED, DEBUG, "accepted as arrival %a")                                                        \
     X(TASK_DUPLICATE, DEBUG, "duplicate submit of arrival %a")                                               \
     X(TASK_CONFLICT, INFO, "same id, another body: arrival %a")                                              \
-    X(TASK_REFUSED, INFO, "task refused: error code %a")                                                     \
+    X(TASK_REFUSED, INFO, "task refused: %e")                                                                \
     X(TASK_GRANTED, DEBUG, "granted to child %a in grant %b")                                                \
     X(TASK_REGRANTED, INFO, "ASSIGN sent again to child %a, same fence")                                     \
     X(TASK_ADOPTED, INFO, "held under custody %a, now under %b")                                             \

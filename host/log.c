@@ -100,6 +100,10 @@ void log_trace(const struct trace *trace)
         if (at[0] == '%' && (at[1] == 'a' || at[1] == 'b')) {
             size += (size_t)value_text(text + size, sizeof text - size, at[1] == 'a' ? trace->a : trace->b);
             at++;
+        } else if (at[0] == '%' && at[1] == 'e') {
+            const char *code = error_code_text((enum error_code)trace->a);
+            size += (size_t)snprintf(text + size, sizeof text - size, "%s", code);
+            at++;
         } else {
             text[size++] = *at;
         }

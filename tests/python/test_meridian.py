@@ -54,12 +54,12 @@ class Node:
         self.send(peer, kind, body, self.sequences[peer[0]])
 
     def silent(self, *kinds: str, for_ms: int = 150) -> bool:
-        """No message of these kinds comes for so long."""
+        """No message of these kinds comes for so long in this session (a new one sends again what is unanswered)."""
         while self.socket.poll(for_ms):
             _, kind, _, _ = self.receive()
             if kind in kinds:
                 return False
-            if kind == "HEARTBEAT":
+            if kind in ("HEARTBEAT", "HELLO"):
                 return True
         return True
 
