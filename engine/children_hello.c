@@ -18,6 +18,15 @@ static void refuse_hello(struct children *children, const struct event *event, e
     outputs_trace(outputs, TRACE_CHILD_REFUSED, NULL, code, event->peer);
 }
 
+/* Kept as a string, shown as region/worker in a terminal, and read again at every start. */
+static bool is_name(struct bytes name)
+{
+    for (size_t i = 0; i < name.size; i++)
+        if (name.data[i] <= ' ' || name.data[i] == 127 || name.data[i] == '/')
+            return false;
+    return name.size > 0;
+}
+
 static void welcome(struct children *children, struct child *child, const struct event *event,
                     struct outputs *outputs)
 {
@@ -89,6 +98,11 @@ void children_on_hello(struct children *children, const struct event *event,
     if (header->sequence != 1 || !hello_read(header->body, &hello)) {
         refuse_hello(children, event, ERROR_MALFORMED, "HELLO is cut short or has a field out of range",
                      outputs);
+        return;
+    }
+    if (!is_name(hello.name)) {
+        refuse_hello(children, event, ERROR_INVALID_FIELD,
+                     "name: 1 to 64 bytes without spaces, control characters and '/'", outputs);
         return;
     }
     if (hello.version_min > PROTOCOL_VERSION_MAX || hello.version_max < PROTOCOL_VERSION_MIN) {
