@@ -14,7 +14,7 @@ struct child_by_peer {
     UT_hash_handle hh;
 };
 
-enum { FORGET_AFTER_MS = 10 * 60 * 1000 };
+enum { FORGET_AFTER_MS = 10 * 60 * 1000, FORGET_ROOM_LEFT = STEP_OPERATIONS_MAX / 2 };
 
 struct child *children_by_peer(const struct children *children, uint64_t peer)
 {
@@ -103,6 +103,7 @@ void children_remove(struct children *children, struct child *child, struct outp
 {
     ASSERT(child->first_grant == 0);
     child_end_session(children, child, outputs);
+    outputs_forget_link(outputs, &child->link);
     outputs_erase(outputs, TABLE_CHILDREN, child->number);
     uint32_t at = 0;
     while (children->all[at] != child)
@@ -129,6 +130,8 @@ void children_forget_old(struct children *children, struct outputs *outputs)
         uint64_t silent_ms = (children->awake_ns - child->heard_ns) / NANOSECONDS_PER_MS;
         bool gone = (child->lost || child->left) && child->first_grant == 0 && child->peer == 0;
         bool crowded = children->count > CHILDREN_MAX / 2;
+        if (outputs_room(outputs) < FORGET_ROOM_LEFT)
+            return; /* the next beat goes on */
         if (gone && (crowded || silent_ms > FORGET_AFTER_MS))
             children_remove(children, child, outputs);
     }

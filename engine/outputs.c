@@ -268,6 +268,13 @@ void outputs_message_immediate(struct outputs *outputs)
     message->immediate = true;
 }
 
+void outputs_forget_link(struct outputs *outputs, const struct link *link)
+{
+    for (uint32_t i = 0; i < outputs->message_count; i++)
+        if (outputs->messages[i].link == link)
+            outputs->messages[i].link = NULL;
+}
+
 /* ---- messages of entries ---- */
 
 static uint32_t entries_max(enum message_kind kind)
@@ -277,13 +284,16 @@ static uint32_t entries_max(enum message_kind kind)
     return kind == MESSAGE_INVENTORY ? INVENTORY_ROWS_MAX : FRAME_ENTRIES_MAX;
 }
 
-/* The open message of (peer, kind) that has room for `bound` bytes more, or NULL. */
-static struct message *open_message(struct outputs *outputs, uint64_t key, uint32_t slot, size_t bound)
+/* The open message of (peer, kind) that has room for `bound` bytes more, or NULL. A peer that began a session
+ * under another name on the same connection has another link, and starts another message. */
+static struct message *open_message(struct outputs *outputs, uint64_t key, uint32_t slot,
+                                    const struct link *link, size_t bound)
 {
     if (outputs->open_keys[slot] != key)
         return NULL;
     struct message *message = &outputs->messages[outputs->open_messages[slot]];
-    if (message->frame.size + bound > FRAME_BYTES_SOFT || message->entries == entries_max(message->kind)) {
+    if (message->link != link || message->frame.size + bound > FRAME_BYTES_SOFT ||
+        message->entries == entries_max(message->kind)) {
         message->open = false;
         return NULL;
     }
@@ -297,7 +307,7 @@ struct writer *outputs_entry(struct outputs *outputs, uint64_t peer, enum messag
     uint64_t key = peer << 5 | kind;
     uint32_t slot = (uint32_t)(key * 0x9e3779b97f4a7c15ull >> 32) % OPEN_SLOTS;
     count_operation(outputs);
-    struct message *message = open_message(outputs, key, slot, bound);
+    struct message *message = open_message(outputs, key, slot, link, bound);
     if (message == NULL) {
         message = begin_message(outputs, peer, kind, link, 0);
         message->open = true;
@@ -312,7 +322,6 @@ struct writer *outputs_entry(struct outputs *outputs, uint64_t peer, enum messag
         outputs->open_keys[slot] = key;
         outputs->open_messages[slot] = outputs->current;
     } else {
-        ASSERT(message->link == link);
         outputs->current = outputs->open_messages[slot];
         begin_chain(outputs, &message->frame);
     }

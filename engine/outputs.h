@@ -156,6 +156,8 @@ void outputs_message_borrow(struct outputs *outputs, struct bytes bytes);
 void outputs_message_record(struct outputs *outputs, enum table table, uint64_t number, uint32_t part,
                             size_t size);
 void outputs_message_end(struct outputs *outputs);
+/* `link` is about to go: what it still counts in this batch leaves with sequence 0. */
+void outputs_forget_link(struct outputs *outputs, const struct link *link);
 void outputs_message_immediate(struct outputs *outputs); /* the newest message does not wait for the disk */
 /* Size so far of the message being written, its literal included. */
 size_t outputs_message_size(const struct outputs *outputs);
