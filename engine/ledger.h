@@ -134,7 +134,8 @@ bool ledger_is_expired(const struct ledger *ledger, const struct task *task);
 
 /* ---- claims and sweeps (ledger_claims.c) ---- */
 
-/* INVENTORY of a child: stamp what it claims, tell strays to stop. False if the body is malformed. */
+/* INVENTORY of a child: stamp what it claims, tell strays to stop. False if the body is malformed, or has
+ * an epoch that nobody can have. */
 bool ledger_claim(struct ledger *ledger, struct child *child, struct bytes body, struct outputs *outputs);
 /* One grant of `child` that needs attention: of a lost child, or one that left empty-handed, any, of a
  * sweeping one an unclaimed one. 0 when none is left (a sweeping child is then live). */

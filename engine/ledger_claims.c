@@ -6,6 +6,10 @@
 #include "engine/ledger.h"
 #include "proto/assert.h"
 
+/* Epochs are seconds of a wall clock, or one more with each start. One beyond this (the year 2072) was made
+ * up; ours must rise above what is reported and still fit. */
+#define EPOCH_REPORTED_MAX (UINT32_MAX / 4 * 3)
+
 static void stop_stray(struct child *child, const struct inventory_row *row, struct outputs *outputs)
 {
     struct stop_entry entry = {.id = row->id, .fence = row->fence, .mode = STOP_CANCEL};
@@ -47,7 +51,7 @@ bool ledger_claim(struct ledger *ledger, struct child *child, struct bytes body,
     uint32_t rows = fields == 0 ? 0 : read_array(&reader, INVENTORY_ROWS_MAX);
     for (uint32_t i = 0; i < rows; i++) {
         struct inventory_row row;
-        if (!inventory_row_read(&reader, &row))
+        if (!inventory_row_read(&reader, &row) || row.fence.epoch > EPOCH_REPORTED_MAX)
             return false;
         claim_row(ledger, child, &row, outputs);
     }
