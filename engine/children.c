@@ -6,7 +6,8 @@
 #include "engine/children_table.h"
 #include "proto/assert.h"
 
-enum { BEATS_TO_SILENCE = 3 };
+/* Beats leave the greater part of a step to what else is due in it. */
+enum { BEATS_TO_SILENCE = 3, BEAT_ROOM_LEFT = STEP_OPERATIONS_MAX / 8 * 5 };
 
 void children_init(struct children *children, const struct children_options *options,
                    const struct classes *known)
@@ -232,21 +233,28 @@ static void record_boot(struct child *child, struct outputs *outputs)
 
 void children_on_timeout(struct children *children, const struct event *event, struct outputs *outputs)
 {
-    if (event->now_ns < children->beat_at_ns)
-        return;
-    children->beat_at_ns = event->now_ns + children->options.beat_ms * NANOSECONDS_PER_MS;
-    for (uint32_t i = 0; i < children->count; i++) {
-        struct child *child = children->all[i];
+    if (children->beat_next == 0) {
+        if (event->now_ns < children->beat_at_ns)
+            return;
+        children->beat_at_ns = event->now_ns + children->options.beat_ms * NANOSECONDS_PER_MS;
+    }
+    for (; children->beat_next < children->count; children->beat_next++) {
+        if (outputs_room(outputs) < BEAT_ROOM_LEFT)
+            return; /* goes on in the next step */
+        struct child *child = children->all[children->beat_next];
         check_silence(children, child, outputs);
         if (child->peer != 0)
             send_heartbeat(child, event, outputs);
         record_boot(child, outputs);
     }
+    children->beat_next = 0;
     children_forget_old(children, outputs);
 }
 
 uint64_t children_deadline_ns(const struct children *children)
 {
+    if (children->beat_next != 0)
+        return 0;
     return children->count == 0 ? DEADLINE_NEVER : children->beat_at_ns;
 }
 

@@ -82,6 +82,7 @@ struct children {
     const struct classes *known;   /* the node's classes */
     struct children_options options;
     uint64_t awake_ns, last_step_ns, beat_at_ns;
+    uint32_t beat_next; /* all[] before it had this beat; 0 = the beat is over */
     uint32_t next_number, epoch;
     bool profiles_changed; /* since the node last looked */
     uint64_t refused;      /* HELLOs and messages refused */
@@ -109,7 +110,8 @@ enum child_news children_on_message(struct children *children, const struct even
                                     struct child **ret_child);
 /* The session of `event->peer` is over. */
 void children_on_link_down(struct children *children, const struct event *event, struct outputs *outputs);
-/* Beats and silence. Children that were just declared lost have `lost` set; the node ends their grants. */
+/* Beats and silence, over as many steps as they need. Children that were just declared lost have `lost` set;
+ * the node ends their grants. */
 void children_on_timeout(struct children *children, const struct event *event, struct outputs *outputs);
 uint64_t children_deadline_ns(const struct children *children);
 
