@@ -260,9 +260,10 @@ static void on_timeout(struct broker *broker, const struct event *event, struct 
     uint32_t due;
     while ((due = ledger_due(&broker->tasks)) != 0 && outputs_room(outputs) >= 512)
         on_due(broker, due, outputs);
+    queries_on_timeout(broker, outputs);
     if (broker->dispatch)
         broker_dispatch(broker, outputs);
-    queries_on_timeout(broker, outputs);
+    grants_write(&broker->tasks, outputs); /* now, so that what follows knows how much room is left */
     broker->more_work |= watches_on_timeout(broker, outputs);
     if (outputs_room(outputs) >= 2048) {
         make_room(broker, outputs);

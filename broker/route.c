@@ -106,7 +106,7 @@ void broker_dispatch(struct broker *broker, struct outputs *outputs)
     struct ledger *tasks = &broker->tasks;
     uint32_t barren = 0; /* classes in a row that nobody had credit for */
     while (tasks->ready.count > 0 && barren < tasks->ready.ring_count) {
-        if (outputs_room(outputs) < 512 || outputs_full(outputs)) {
+        if (ledger_room(tasks, outputs) < 512 || outputs_full(outputs)) {
             broker->more_work = true;
             return;
         }

@@ -59,6 +59,12 @@ void ledger_end_step(struct ledger *ledger, struct outputs *outputs)
         ended_flush(ledger->ended, ledger->wall_ms, outputs);
 }
 
+uint32_t ledger_room(const struct ledger *ledger, const struct outputs *outputs)
+{
+    uint32_t room = outputs_room(outputs);
+    return room > ledger->new_grants ? room - ledger->new_grants : 0;
+}
+
 uint32_t ledger_find(const struct ledger *ledger, const struct task_id *id)
 {
     uint32_t value = map_find(&ledger->by_id, id);

@@ -52,6 +52,7 @@ struct ledger {
     uint64_t next_arrival, next_grant;
     uint32_t counts[TASK_STATE_COUNT];
     uint32_t first_dirty;
+    uint32_t new_grants;    /* of this step: their records are put at its end */
     uint32_t highest_epoch; /* seen in any fence restored or reported */
 };
 
@@ -65,6 +66,9 @@ void ledger_release(struct ledger *ledger);
 void ledger_begin_step(struct ledger *ledger, const struct event *event);
 /* Writes what the step left open: grants, ended ids. The last thing in every step. */
 void ledger_end_step(struct ledger *ledger, struct outputs *outputs);
+/* Operations that the step may still append when the records of its new grants are counted: one per child
+ * that was given something, which may be as many as the ASSIGNs. */
+uint32_t ledger_room(const struct ledger *ledger, const struct outputs *outputs);
 
 static inline struct task *ledger_task(const struct ledger *ledger, uint32_t index)
 {

@@ -75,8 +75,10 @@ static void link_task(struct ledger *ledger, uint32_t task_index, uint32_t grant
 void grant_add(struct ledger *ledger, uint32_t task, struct child *child, struct outputs *outputs)
 {
     (void)outputs; /* the record is put at the end of the step */
-    if (child->open_grant == 0 || at(ledger, child->open_grant)->live == GRANT_TASKS_MAX)
+    if (child->open_grant == 0 || at(ledger, child->open_grant)->live == GRANT_TASKS_MAX) {
         child->open_grant = grant_new(ledger, child, ledger->next_grant++);
+        ledger->new_grants++;
+    }
     mark_dirty(ledger, child->open_grant);
     link_task(ledger, task, child->open_grant, child);
 }
@@ -153,6 +155,7 @@ void grants_write(struct ledger *ledger, struct outputs *outputs)
         put_record(ledger, grant, outputs);
     }
     ledger->first_dirty = postponed;
+    ledger->new_grants = 0;
 }
 
 /* Arrival numbers rise with the slab's indices while a store is restored: find by bisection. */

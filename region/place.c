@@ -72,7 +72,7 @@ void region_dispatch(struct region *region, struct outputs *outputs)
     uint32_t barren = 0;
     raise_epoch(region, outputs);
     while (tasks->ready.count > 0 && barren < tasks->ready.ring_count) {
-        if (outputs_room(outputs) < 512 || outputs_full(outputs)) {
+        if (ledger_room(tasks, outputs) < 512 || outputs_full(outputs)) {
             region->more_work = true;
             return;
         }
