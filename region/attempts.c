@@ -15,7 +15,10 @@
 #include "proto/assert.h"
 #include "region/region_state.h"
 
-enum { RESULT_BYTES_MAX = FRAME_BYTES_MAX - 64 * 1024 };
+enum {
+    RESULT_BYTES_MAX = FRAME_BYTES_MAX - 64 * 1024,
+    ROOM_TO_END = 5 * FRAME_ENTRIES_MAX / 2, /* a messageful of refused tasks cannot all end in one step */
+};
 
 /* min(base * 2^errors, cap), plus or minus a fifth. */
 static uint64_t back_off_ms(const struct region *region, uint32_t errors)
@@ -253,8 +256,11 @@ static void on_refused(struct region *region, struct child *worker, struct reade
     if (task == NULL || ledger_holder(&region->tasks, task) != worker ||
         fence_compare(task->fence, entry.fence) != 0)
         return;
-    if (!end_if_unwanted(region, index, worker, outputs))
-        ledger_requeue(&region->tasks, index, READY_HEAD, region->options.beat_ms, REASON_BACKOFF, outputs);
+    bool room = outputs_room(outputs) >= ROOM_TO_END;
+    if (room && end_if_unwanted(region, index, worker, outputs))
+        return;
+    uint64_t pause_ms = room ? region->options.beat_ms : 1; /* what is unwanted ends when it is over */
+    ledger_requeue(&region->tasks, index, READY_HEAD, pause_ms, REASON_BACKOFF, outputs);
 }
 
 static const struct {
@@ -427,6 +433,9 @@ void region_on_due(struct region *region, uint32_t index, struct outputs *output
                       expired ? task->deadline_ms : task->timeout_ms, 0);
         ledger_arm(&region->tasks, index);
         ledger_stop(&region->tasks, index, STOP_CANCEL, outputs);
+    } else if (task->flags & TASK_CANCELLING) { /* refused by its worker since */
+        struct attempt_end end = {.end = TASK_CANCELLED, .reason = "cancelled", .worker = ""};
+        region_end(region, index, &end, outputs);
     } else if (expired) {
         struct attempt_end end = {.end = TASK_EXPIRED, .reason = "deadline", .worker = ""};
         outputs_trace(outputs, TRACE_TASK_EXPIRED, &task->id, task->deadline_ms, 0);
