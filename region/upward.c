@@ -6,7 +6,11 @@
 #include "proto/assert.h"
 #include "region/region_state.h"
 
-enum { ENTRY_BYTES = 64, EMPTY_MAP = 0x80 };
+enum {
+    ENTRY_BYTES = 64,
+    ROOM_TO_BEGIN_ANEW =
+        3 * FRAME_ENTRIES_MAX, /* forgetting and accepting, while others of the message come */
+};
 
 static struct writer *entry_up(struct region *region, enum message_kind kind, struct outputs *outputs)
 {
@@ -80,6 +84,10 @@ static bool assign_known(struct region *region, uint32_t index, const struct ass
     bool newer = assign->fence.custody > task->custody;
     bool gave_up = task->end == TASK_CANCELLED || task->end == TASK_RETURNED;
     if (newer && task->state == TASK_ENDED && gave_up) {
+        if (outputs_room(outputs) < ROOM_TO_BEGIN_ANEW) {
+            send_refused(region, assign, ERROR_THROTTLED, outputs); /* a messageful of these: in a moment */
+            return true;
+        }
         forget_ended(region, index, outputs); /* it was stopped for an older custody; this one wants it run */
         return false;
     }
