@@ -91,8 +91,7 @@ static void restore_recent(struct broker *broker)
         found[task->arrival - first] = &task->id;
     }
     for (uint64_t number = broker->ended.first; number < broker->ended.next; number++) {
-        const struct ended_entry *entry =
-            ended_at(&broker->ended, (uint32_t)(number & (ENDED_BIT - 1)) | ENDED_BIT);
+        const struct ended_entry *entry = ended_at(&broker->ended, ended_value(number));
         if (ended_arrival(entry) >= first)
             found[ended_arrival(entry) - first] = &entry->id;
     }

@@ -340,8 +340,7 @@ void query_reply_resolve(struct broker *broker, const struct event *event, uint6
     }
     for (uint64_t number = broker->ended.first; number < broker->ended.next && count < RESOLVED_MAX;
          number++) {
-        const struct ended_entry *entry =
-            ended_at(&broker->ended, (uint32_t)(number & (ENDED_BIT - 1)) | ENDED_BIT);
+        const struct ended_entry *entry = ended_at(&broker->ended, ended_value(number));
         if (ends_in(&entry->id, short_id))
             found[count++] = entry->id;
     }

@@ -34,10 +34,9 @@ static struct ended_entry *entry_at(const struct ended *ended, uint64_t number)
 struct ended_entry *ended_at(const struct ended *ended, uint32_t value)
 {
     ASSERT(value & ENDED_BIT);
-    uint64_t low = value & ~ENDED_BIT, high = ended->next & ~(uint64_t)(ENDED_BIT - 1);
-    uint64_t number = high | low;
+    uint64_t number = ended->next - ended->next % ENDED_VALUES + (value & ~ENDED_BIT);
     if (number >= ended->next)
-        number -= ENDED_BIT; /* the 31 bits wrapped since */
+        number -= ENDED_VALUES; /* they began anew since */
     return entry_at(ended, number);
 }
 
@@ -60,7 +59,7 @@ uint32_t ended_add(struct ended *ended, const struct ended_entry *entry)
     uint64_t number = ended->next++;
     *entry_at(ended, number) = *entry;
     ended->open++;
-    return (uint32_t)(number & (ENDED_BIT - 1)) | ENDED_BIT;
+    return ended_value(number);
 }
 
 static struct ended_record *record_at(const struct ended *ended, uint32_t offset)
@@ -174,7 +173,7 @@ static void forget_ids(struct ended *ended, struct map *map, struct outputs *out
     for (uint32_t i = 0; i < record->count; i++) {
         struct ended_entry *entry = entry_at(ended, ended->first);
         erase_outcome(entry, outputs);
-        uint32_t value = (uint32_t)(ended->first & (ENDED_BIT - 1)) | ENDED_BIT;
+        uint32_t value = ended_value(ended->first);
         if (map_find(map, &entry->id) == value)
             map_remove(map, &entry->id);
         ended->first++;

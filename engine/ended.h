@@ -13,6 +13,9 @@
 #include "proto/link.h"
 
 #define ENDED_BIT 0x80000000u
+/* Entry numbers repeat in the map after so many: all values of 31 bits but the one that the map keeps for
+ * itself. */
+#define ENDED_VALUES (ENDED_BIT - 1)
 
 enum { ENDED_CHUNK = 4096, ENDED_RECORD_MAX = 50 };
 
@@ -68,6 +71,12 @@ bool ended_expire(struct ended *ended, uint64_t wall_ms, struct map *map, struct
 uint32_t ended_evict_received(struct ended *ended, uint32_t most, struct outputs *outputs);
 /* When ended_expire has work next, in wall time; UINT64_MAX if never. */
 uint64_t ended_due_wall_ms(const struct ended *ended);
+
+/* The value in the id map of entry `number`. */
+static inline uint32_t ended_value(uint64_t number)
+{
+    return (uint32_t)(number % ENDED_VALUES) | ENDED_BIT;
+}
 
 static inline uint64_t ended_arrival(const struct ended_entry *entry)
 {

@@ -87,7 +87,7 @@ void ledger_start(struct ledger *ledger, struct outputs *outputs)
     if (ledger->ended != NULL && ledger->ended->next > ledger->ended->first) {
         uint64_t newest = 0;
         for (uint64_t number = ledger->ended->first; number < ledger->ended->next; number++) {
-            uint32_t value = (uint32_t)(number & (ENDED_BIT - 1)) | ENDED_BIT;
+            uint32_t value = ended_value(number);
             uint64_t arrival = ended_arrival(ended_at(ledger->ended, value));
             newest = arrival > newest ? arrival : newest;
         }
