@@ -95,7 +95,7 @@ bool outputs_full(const struct outputs *outputs)
 {
     return outputs->operations >= BATCH_OPERATIONS || outputs->bytes >= BATCH_BYTES ||
            outputs->arena.size >= BATCH_BYTES || outputs->piece_count >= PIECES_MAX / 4 ||
-           outputs->trace_count >= TRACES_MAX / 2;
+           outputs->process_count >= BATCH_OPERATIONS || outputs->trace_count >= TRACES_MAX / 2;
 }
 
 static void count_operation(struct outputs *outputs)
