@@ -117,6 +117,15 @@ uint32_t watches_pusher(struct watches *watches, uint64_t peer, uint64_t now_ns)
     return entry->pusher;
 }
 
+/* To the head of its task's list. */
+static void link_node(struct watches *watches, struct task *task, uint32_t index)
+{
+    node_at(watches, index)->next_of_task = task->watch;
+    if (task->watch != 0)
+        node_at(watches, task->watch)->previous_of_task = index;
+    task->watch = index;
+}
+
 bool watches_push(struct watches *watches, struct task *task, uint32_t pusher)
 {
     for (uint32_t at = task->watch; at != 0; at = node_at(watches, at)->next_of_task)
@@ -125,8 +134,8 @@ bool watches_push(struct watches *watches, struct task *task, uint32_t pusher)
     uint32_t index = slab_take(&watches->nodes);
     if (index == 0)
         return false;
-    *node_at(watches, index) = (struct watch){.id = task->id, .next_of_task = task->watch, .pusher = pusher};
-    task->watch = index;
+    *node_at(watches, index) = (struct watch){.id = task->id, .pusher = pusher};
+    link_node(watches, task, index);
     pusher_at(watches, pusher)->watches++;
     return true;
 }
@@ -154,10 +163,8 @@ bool watches_poll_add(struct watches *watches, const struct task_id *id, struct 
         return false;
     struct poll *poll = poll_at(watches, poll_index);
     *node_at(watches, index) = (struct watch){.id = *id, .next_of_poll = poll->first, .poll = poll_index};
-    if (task != NULL) {
-        node_at(watches, index)->next_of_task = task->watch;
-        task->watch = index;
-    }
+    if (task != NULL)
+        link_node(watches, task, index);
     poll->first = index;
     poll->count++;
     return true;
@@ -169,7 +176,7 @@ void watches_on_end(struct watches *watches, struct task *task)
     for (uint32_t at = task->watch; at != 0; at = next) {
         struct watch *node = node_at(watches, at);
         next = node->next_of_task;
-        node->next_of_task = 0;
+        node->next_of_task = node->previous_of_task = 0;
         if (node->poll != 0) {
             struct poll *poll = poll_at(watches, node->poll);
             if (!poll->due) {
@@ -195,11 +202,16 @@ static void unlink_node(struct broker *broker, uint32_t index)
     uint32_t task_index = ledger_find(&broker->tasks, &node_at(watches, index)->id);
     if (task_index == 0)
         return;
-    uint32_t *link = &ledger_task(&broker->tasks, task_index)->watch;
-    while (*link != 0 && *link != index)
-        link = &node_at(watches, *link)->next_of_task;
-    if (*link == index)
-        *link = node_at(watches, index)->next_of_task;
+    uint32_t *head = &ledger_task(&broker->tasks, task_index)->watch;
+    const struct watch *node = node_at(watches, index);
+    if (node->previous_of_task == 0 && *head != index)
+        return; /* the task came only after its watch */
+    if (node->next_of_task != 0)
+        node_at(watches, node->next_of_task)->previous_of_task = node->previous_of_task;
+    if (node->previous_of_task != 0)
+        node_at(watches, node->previous_of_task)->next_of_task = node->next_of_task;
+    else
+        *head = node->next_of_task;
 }
 
 static void free_poll(struct broker *broker, uint32_t index)

@@ -15,6 +15,7 @@ enum { WATCHES_MAX = 8 * 1024 * 1024, POLLS_MAX = 65536, PUSHERS_MAX = 65536, PU
 struct watch {
     struct task_id id;
     uint32_t next_of_task; /* once the task has ended: of the pushes that are due */
+    uint32_t previous_of_task;
     uint32_t next_of_poll;
     uint32_t poll;   /* 0 = of a pusher */
     uint32_t pusher; /* 0 = of a poll */
