@@ -9,6 +9,11 @@ static bool restore_state(struct ledger *ledger, uint64_t arrival, struct bytes 
     if (!task_record_read(record, &task, ledger->now_ns, ledger->wall_ms) || task.state == TASK_NONE ||
         task.class == 0 || task.class > ledger->classes.count)
         return false;
+    if (ledger->tasks.live ==
+        ledger->tasks.items_max) { /* limits.tasks was lowered: what was accepted stays */
+        ledger->tasks.items_max++;
+        ledger->grants.items_max++;
+    }
     uint32_t index = slab_take(&ledger->tasks);
     if (index == 0)
         return false;
