@@ -13,7 +13,8 @@ struct head {
 
 void reader_init(struct reader *reader, struct bytes bytes)
 {
-    *reader = (struct reader){.at = bytes.data, .end = bytes.data + bytes.size, .error = READER_OK};
+    const uint8_t *end = bytes.size == 0 ? bytes.data : bytes.data + bytes.size; /* no bytes may be NULL */
+    *reader = (struct reader){.at = bytes.data, .end = end, .error = READER_OK};
 }
 
 const char *reader_error_text(enum reader_error error)
