@@ -238,10 +238,14 @@ static void reply_explain(struct broker *broker, struct query *query, struct out
 {
     struct group groups[GROUPS_MAX];
     uint32_t index = query->count == 0 ? 0 : ledger_find(&broker->tasks, &query->rows[0].id);
-    struct writer *writer = rows_begin(broker, query->peer, query->sequence, false, query->count, outputs);
-    if (query->count > 0 && index == 0) {
+    /* It may have ended and been forgotten while its region was asked. */
+    bool known =
+        index != 0 || (query->count > 0 && (query->rows[0].answer.size > 0 ||
+                                            ledger_find_ended(&broker->tasks, &query->rows[0].id) != NULL));
+    struct writer *writer = rows_begin(broker, query->peer, query->sequence, false, known, outputs);
+    if (known && index == 0) {
         write_task_row(broker, writer, &query->rows[0]);
-    } else if (query->count > 0) {
+    } else if (known) {
         const struct task *task = ledger_task(&broker->tasks, index);
         const struct child *holder = ledger_holder(&broker->tasks, task);
         struct bytes answer = query->rows[0].answer, below;
