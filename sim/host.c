@@ -195,15 +195,33 @@ static void apply(struct sim *sim, struct sim_node *node, struct batch *batch)
     check_after_commit(sim, node, batch);
 }
 
+/* It stops at a commit as options.fate said, and is started again. */
+static void stop_at_commit(struct sim *sim, struct sim_node *node, enum commit_fate fate)
+{
+    while (fate == COMMIT_FAILS && node->batches != NULL)
+        batch_free(pop_batch(node)); /* nothing is written behind a failure */
+    node_crash(sim, node);
+    happens(sim, node, HAPPENS_RESTART, sim->now_ns + dice_below(&sim->dice, 3000 * MS));
+}
+
 static void on_commit(struct sim *sim, struct sim_node *node)
 {
     struct batch *batch = pop_batch(node);
-    apply(sim, node, batch);
-    send_frames(sim, node, batch, true);
-    for (uint32_t i = 0; i < batch->process_count && !sim->failed; i++)
-        process_perform(sim, node, &batch->processes[i]);
+    const struct sim_options *options = &sim->options;
+    enum commit_fate fate = COMMIT_GOOD;
+    if (options->fate != NULL && batch->put_count + batch->erase_count != 0)
+        fate = options->fate(options->fate_context, node, batch);
+    if (fate != COMMIT_FAILS)
+        apply(sim, node, batch);
+    if (fate == COMMIT_GOOD || fate == COMMIT_LAST) {
+        send_frames(sim, node, batch, true);
+        for (uint32_t i = 0; i < batch->process_count && !sim->failed; i++)
+            process_perform(sim, node, &batch->processes[i]);
+    }
     batch_free(batch);
-    if (node->batches != NULL)
+    if (fate != COMMIT_GOOD)
+        stop_at_commit(sim, node, fate);
+    else if (node->batches != NULL)
         start_commit(sim, node);
     else
         node_close_batch(sim, node);

@@ -119,10 +119,23 @@ struct wire {
 struct clients; /* clients.c */
 struct checks;  /* check.c */
 
+/* What becomes of a commit, for sweeps over every one of them (tests/sweep). */
+enum commit_fate {
+    COMMIT_GOOD,
+    COMMIT_FAILS,  /* nothing of it is on disk, and the node stops */
+    COMMIT_UNTOLD, /* it is on disk, and the node stops before anything of it leaves */
+    COMMIT_LAST,   /* what it held back leaves, and the node stops */
+};
+
+typedef enum commit_fate (*commit_decide)(void *context, const struct sim_node *node,
+                                          const struct batch *batch);
+
 struct sim_options {
     uint64_t seed;
     uint32_t tasks, regions, workers;
     bool faults, trace;
+    commit_decide fate; /* asked before each commit that writes; NULL: all are good */
+    void *fate_context;
 };
 
 struct sim {
