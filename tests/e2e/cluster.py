@@ -31,6 +31,7 @@ BIN = os.environ.get("MERIDIAN_BIN", str(ROOT / "build" / "release" / "meridian"
 PR_SET_PDEATHSIG = 1
 LOG_TAIL_LINES = 25
 BLOCK_PORTS = 100  # of one test process
+MARK = "MERIDIAN_E2E_NODE"
 ENDED = ("completed", "failed", "cancelled", "expired")
 
 T = TypeVar("T")
@@ -110,6 +111,12 @@ class Node:
     log: Path
     process: subprocess.Popen[bytes] | None = None
     ended_by_us: bool = False
+    lives: int = 0
+
+    @property
+    def life(self) -> str:
+        """The value of MARK in the environment of this life of the node and of every process that it starts."""
+        return f"{self.config}:{self.lives}"
 
     @property
     def pid(self) -> int:
@@ -201,9 +208,11 @@ class Cluster:
 
     def start(self, name: str) -> None:
         node = self.nodes[name]
+        node.lives += 1
         with open(node.log, "ab") as log:
             node.process = subprocess.Popen([BIN, node.role, "run", "-c", str(node.config)], stdout=log,
-                                            stderr=log, stdin=subprocess.DEVNULL, preexec_fn=die_with_parent)
+                                            stderr=log, stdin=subprocess.DEVNULL, preexec_fn=die_with_parent,
+                                            env={**os.environ, MARK: node.life})
         node.ended_by_us = False
 
     def signal(self, name: str, number: signal.Signals) -> None:
@@ -302,6 +311,19 @@ class Cluster:
 
     def worker_row(self, client: meridian.Client, name: str) -> Mapping[str, Any]:
         return next((row for row in client.query("workers") if worker_name(row) == name), {})
+
+
+def processes_with(name: str, value: str) -> list[int]:
+    """Living processes that were started with name=value in their environment."""
+    variable = f"{name}={value}".encode()
+    found = []
+    for entry in Path("/proc").iterdir():
+        try:
+            if entry.name.isdigit() and variable in (entry / "environ").read_bytes().split(b"\0"):
+                found.append(int(entry.name))
+        except OSError:
+            pass  # it is gone, or none of ours
+    return found
 
 
 def worker_name(row: Mapping[str, Any]) -> str:

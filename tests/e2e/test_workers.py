@@ -7,7 +7,7 @@ import threading
 import unittest
 from pathlib import Path
 
-from cluster import ROOT, Cluster, die_with_parent, loopback, meridian, wait_until
+from cluster import ROOT, Cluster, die_with_parent, loopback, meridian, processes_with, wait_until
 from effects import Effects
 
 PYTHON_WORKER = """
@@ -36,18 +36,8 @@ meridian.Worker(sys.argv[2], handlers, slots=4).run()
 
 
 def processes_of(id: bytes) -> list[int]:
-    """Living processes that carry MERIDIAN_TASK=<id> in their environment: all that a task started."""
-    marker = f"MERIDIAN_TASK={id.hex()}".encode()
-    found = []
-    for entry in Path("/proc").iterdir():
-        if not entry.name.isdigit():
-            continue
-        try:
-            if marker in (entry / "environ").read_bytes():
-                found.append(int(entry.name))
-        except OSError:
-            pass  # it is gone, or none of ours
-    return found
+    """All that a task started and that lives."""
+    return processes_with("MERIDIAN_TASK", id.hex())
 
 
 class Workers(unittest.TestCase):
