@@ -2,7 +2,7 @@
 #include <stdlib.h>
 
 #include "proto/assert.h"
-#include "sim/sim.h"
+#include "sim/node.h"
 
 enum { JITTER_US_MAX = 3000, NOTICE_MS_MAX = 30 };
 
@@ -155,9 +155,7 @@ static void send_down(struct sim *sim, struct sim_node *from, struct frame frame
 
 void network_send(struct sim *sim, struct sim_node *from, struct frame frame)
 {
-    for (size_t i = 0; i < frame.size; i++)
-        sim->hash = (sim->hash ^ frame.data[i]) * 0x100000001b3ull;
-    sim->hash ^= sim->now_ns;
+    sim_hash(sim, frame.data, frame.size);
     switch (peer_port(frame.peer)) {
     case PORT_CLIENT:
         client_reply(sim, frame.peer, frame);
@@ -179,7 +177,7 @@ void network_arrival(struct sim *sim, const struct occasion *occasion)
     struct sim_node *to = &sim->nodes[up ? wire->parent : wire->child];
     if (queue->count == 0)
         return; /* lost on the way */
-    uint64_t cut_ns = sim->nodes[wire->child].cut_until_ns, later_ns = to->paused_until_ns;
+    uint64_t cut_ns = sim->nodes[wire->child].cut_until_ns, later_ns = node_ready_ns(sim, to);
     later_ns = cut_ns > later_ns ? cut_ns : later_ns;
     if (later_ns > sim->now_ns) {
         struct occasion later = *occasion;

@@ -66,7 +66,7 @@ struct batch {
     struct frame *frames;
     struct process *processes;
     uint32_t put_count, erase_count, frame_count, process_count;
-    uint64_t closed_ns;
+    uint64_t closed_ns, durable_ns;
 };
 
 /* A process that a worker runs. */
@@ -91,10 +91,13 @@ struct sim_node {
     struct frame *kept;      /* frames that the gathering batch may have borrowed from */
     uint32_t kept_count, kept_capacity;
     struct batch *batches, **batches_end; /* closed and not on disk yet, oldest first */
-    bool closing;                         /* a CLOSE is on the timeline */
-    uint64_t wake_ns;                     /* the next WAKE on the timeline */
-    struct disk disk;                     /* what is committed */
-    struct disk view; /* what will be, when all batches are: messages are put together from it */
+    uint32_t batch_count;
+    uint64_t durable_ns; /* when the youngest of them is on disk */
+    bool commit_fails;   /* the next one */
+    bool closing;        /* a CLOSE is on the timeline */
+    uint64_t wake_ns;    /* the next WAKE on the timeline */
+    struct disk disk;    /* what is committed */
+    struct disk view;    /* what will be, when all batches are: messages are put together from it */
     uint64_t paused_until_ns, slow_disk_until_ns;
     uint64_t cut_until_ns; /* the wire to its parent carries nothing */
     uint64_t session;      /* its number for the newest wire to its parent */
@@ -156,7 +159,7 @@ struct sim {
     uint64_t processes_started;
     struct clients *clients;
     struct checks *checks;
-    uint64_t hash; /* of every frame that left */
+    uint64_t hash; /* of every frame that left, every record that was committed, and when */
     uint64_t traces[TRACE_CODE_COUNT];
     bool failed;
 };
@@ -176,6 +179,8 @@ void node_wipe(struct sim *sim, struct sim_node *node);
 /* Close what was gathered now, so that the next step begins a batch of its own. */
 void node_close_batch(struct sim *sim, struct sim_node *node);
 void *take_memory(size_t count, size_t size);
+/* Into the hash of the run: frames that leave, records that are committed. */
+void sim_hash(struct sim *sim, const void *data, size_t size);
 
 /* network.c */
 void network_send(struct sim *sim, struct sim_node *from, struct frame frame);

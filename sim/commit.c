@@ -1,0 +1,121 @@
+/* commit.c - what lies between a node and its disk: up to two batches, of which the younger is in its
+ * transaction while the older waits for the flush that makes it durable. Nothing of a batch leaves before it
+ * and all older ones are durable; a crash leaves none, the older or both on the disk. */
+#include "proto/assert.h"
+#include "sim/node.h"
+
+enum { COMMIT_US_MIN = 200, COMMIT_US_MAX = 6000, SLOW_COMMIT_MS_MAX = 4000, RESTART_MS_MAX = 3000 };
+
+/* Two deliberate mistakes (docs/simulation.md): what leaves before the commit. */
+#if defined(BUG_MESSAGE_BEFORE_COMMIT)
+static const bool early[MESSAGE_KIND_COUNT] = {[0 ... MESSAGE_KIND_COUNT - 1] = true};
+#elif defined(BUG_SETTLED_BEFORE_RECORD)
+static const bool early[MESSAGE_KIND_COUNT] = {[MESSAGE_SETTLED] = true};
+#else
+static const bool early[MESSAGE_KIND_COUNT] = {false};
+#endif
+
+static void send_frames(struct sim *sim, struct sim_node *node, struct batch *batch, bool committed)
+{
+    for (uint32_t i = 0; i < batch->frame_count && !sim->failed; i++) {
+        if (early[batch->frames[i].kind] == committed)
+            continue;
+        check_frame(sim, node, &batch->frames[i]);
+        network_send(sim, node, batch->frames[i]);
+        batch->frames[i].data = NULL;
+    }
+}
+
+bool node_pipeline_full(const struct sim_node *node)
+{
+    return node->batch_count == PIPELINE_DEPTH;
+}
+
+static void hand_over(struct sim *sim, struct sim_node *node, struct batch *batch)
+{
+    uint64_t us = dice_between(&sim->dice, COMMIT_US_MIN, COMMIT_US_MAX);
+    if (sim->now_ns < node->slow_disk_until_ns)
+        us += dice_below(&sim->dice, SLOW_COMMIT_MS_MAX * 1000);
+    if (batch->put_count + batch->erase_count == 0)
+        us = 1; /* nothing to write: it only waits for its turn */
+    batch->durable_ns = sim->now_ns + us * 1000;
+    if (batch->durable_ns <= node->durable_ns)
+        batch->durable_ns = node->durable_ns + 1;
+    node->durable_ns = batch->durable_ns;
+    *node->batches_end = batch;
+    node->batches_end = &batch->next;
+    node->batch_count++;
+    node_happens(sim, node, HAPPENS_COMMIT, batch->durable_ns);
+}
+
+void node_close_batch(struct sim *sim, struct sim_node *node)
+{
+    const struct outputs *outputs = &node->outputs;
+    ASSERT(!node_pipeline_full(node));
+    if (outputs->write_count + outputs->message_count + outputs->process_count == 0) {
+        node_reset_outputs(node); /* nothing borrows from the frames any more */
+        return;
+    }
+    struct batch *batch = batch_gather(sim, node);
+    node_reset_outputs(node);
+    if (batch->put_count + batch->erase_count + batch->frame_count + batch->process_count == 0) {
+        batch_free(batch);
+        return;
+    }
+    send_frames(sim, node, batch, false);
+    hand_over(sim, node, batch);
+}
+
+static struct batch *pop_batch(struct sim_node *node)
+{
+    struct batch *batch = node->batches;
+    node->batches = batch->next;
+    if (node->batches == NULL)
+        node->batches_end = &node->batches;
+    node->batch_count--;
+    return batch;
+}
+
+/* The transaction: all puts, then all erases. */
+static void apply(struct sim *sim, struct sim_node *node, const struct batch *batch)
+{
+    check_before_commit(sim, node, batch);
+    for (uint32_t i = 0; i < batch->put_count; i++) {
+        const struct disk_put *put = &batch->puts[i];
+        disk_put(&node->disk, put->table, put->number, put->part, put->value);
+        sim_hash(sim, put->value.data, put->value.size);
+    }
+    for (uint32_t i = 0; i < batch->erase_count; i++)
+        disk_erase(&node->disk, batch->erases[i].table, batch->erases[i].number);
+    check_after_commit(sim, node, batch);
+}
+
+void node_on_commit(struct sim *sim, struct sim_node *node)
+{
+    if (node->commit_fails) { /* the host ends the process; somebody starts it again */
+        node_crash(sim, node);
+        node_happens(sim, node, HAPPENS_RESTART, sim->now_ns + dice_below(&sim->dice, RESTART_MS_MAX * MS));
+        return;
+    }
+    struct batch *batch = pop_batch(node);
+    apply(sim, node, batch);
+    send_frames(sim, node, batch, true);
+    for (uint32_t i = 0; i < batch->process_count && !sim->failed; i++)
+        process_perform(sim, node, &batch->processes[i]);
+    batch_free(batch);
+    if (!node->closing)
+        node_close_batch(sim, node);
+}
+
+void node_lose_batches(struct sim *sim, struct sim_node *node)
+{
+    uint64_t kept = dice_below(&sim->dice, node->batch_count + 1);
+    for (; node->batches != NULL; kept -= kept > 0) {
+        struct batch *batch = pop_batch(node);
+        if (kept > 0)
+            apply(sim, node, batch); /* the disk had it, nobody heard of it */
+        batch_free(batch);
+    }
+    node->durable_ns = 0;
+    node->commit_fails = false;
+}
