@@ -90,20 +90,40 @@ static void apply(struct sim *sim, struct sim_node *node, const struct batch *ba
     check_after_commit(sim, node, batch);
 }
 
+static enum commit_fate fate_of(struct sim *sim, const struct sim_node *node, const struct batch *batch)
+{
+    const struct sim_options *options = &sim->options;
+    if (batch->put_count + batch->erase_count == 0)
+        return COMMIT_GOOD;
+    if (node->commit_fails) /* after a failed flush nobody knows what is on disk */
+        return dice_percent(&sim->dice, 50) ? COMMIT_FAILS : COMMIT_UNTOLD;
+    return options->fate == NULL ? COMMIT_GOOD : options->fate(options->fate_context, node, batch);
+}
+
+/* The process ends at a commit; somebody starts it again. */
+static void stop_at_commit(struct sim *sim, struct sim_node *node, enum commit_fate fate)
+{
+    while (fate == COMMIT_FAILS && node->batches != NULL)
+        batch_free(pop_batch(node)); /* nothing is written behind a failure */
+    node_crash(sim, node);
+    node_happens(sim, node, HAPPENS_RESTART, sim->now_ns + dice_below(&sim->dice, RESTART_MS_MAX * MS));
+}
+
 void node_on_commit(struct sim *sim, struct sim_node *node)
 {
-    if (node->commit_fails) { /* the host ends the process; somebody starts it again */
-        node_crash(sim, node);
-        node_happens(sim, node, HAPPENS_RESTART, sim->now_ns + dice_below(&sim->dice, RESTART_MS_MAX * MS));
-        return;
-    }
     struct batch *batch = pop_batch(node);
-    apply(sim, node, batch);
-    send_frames(sim, node, batch, true);
-    for (uint32_t i = 0; i < batch->process_count && !sim->failed; i++)
-        process_perform(sim, node, &batch->processes[i]);
+    enum commit_fate fate = fate_of(sim, node, batch);
+    if (fate != COMMIT_FAILS)
+        apply(sim, node, batch);
+    if (fate == COMMIT_GOOD || fate == COMMIT_LAST) {
+        send_frames(sim, node, batch, true);
+        for (uint32_t i = 0; i < batch->process_count && !sim->failed; i++)
+            process_perform(sim, node, &batch->processes[i]);
+    }
     batch_free(batch);
-    if (!node->closing)
+    if (fate != COMMIT_GOOD)
+        stop_at_commit(sim, node, fate);
+    else if (!node->closing)
         node_close_batch(sim, node);
 }
 
