@@ -87,9 +87,14 @@ bool batch_is_idle(const struct batch *batch)
            outputs->message_count == batch->immediate_count;
 }
 
+bool batch_writes(const struct batch *batch)
+{
+    return batch->outputs.write_count != 0;
+}
+
 bool batch_needs_store(const struct batch *batch)
 {
-    if (batch->outputs.write_count != 0)
+    if (batch_writes(batch))
         return true;
     for (uint32_t i = 0; i < batch->outputs.piece_count; i++)
         if (batch->outputs.pieces[i].kind == PIECE_RECORD)
@@ -238,9 +243,8 @@ bool batch_perform(struct batch *batch, struct store *store)
         ASSERT(!batch_needs_store(batch));
         return build_frames(batch, NULL) && build_envelopes(batch, NULL);
     }
-    return store_begin(store, batch->outputs.write_count != 0) && put_all(batch, store) &&
-           build_frames(batch, store) && build_envelopes(batch, store) && erase_all(batch, store) &&
-           store_end(store);
+    return store_begin(store, batch_writes(batch)) && put_all(batch, store) && build_frames(batch, store) &&
+           build_envelopes(batch, store) && erase_all(batch, store) && store_end(store);
 }
 
 void batch_build_immediate(const struct batch *batch, const struct message *message, zmq_msg_t *ret_frame)

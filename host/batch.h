@@ -43,11 +43,12 @@ void batch_keep(struct batch *batch);
 bool batch_full(const struct batch *batch);
 /* Nothing in it but what has left already. */
 bool batch_is_idle(const struct batch *batch);
+bool batch_writes(const struct batch *batch);
 bool batch_needs_store(const struct batch *batch);
 
-/* Make it durable and build its frames and envelopes: all puts, then the copies, then the erases, one
- * transaction. `store` may be NULL if it does not need one. False: store_problem() says why, and the process
- * must end. */
+/* Commit it and build its frames and envelopes: all puts, then the copies, then the erases, one transaction.
+ * It is on disk as store_end says: not yet. `store` may be NULL if it does not need one. False:
+ * store_problem() says why, and the process must end. */
 bool batch_perform(struct batch *batch, struct store *store);
 
 /* Build the frame of a message that needs no record and no commit. */

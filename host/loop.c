@@ -3,7 +3,7 @@
  *   2. take back the batch that was committed: send its messages, start its processes;
  *   3. step the node: messages until the sockets are drained or the batch is full, broken links, ended
  * processes, a signal, then TIMEOUT if its time has come;
- *   4. hand the gathered batch over, if the commit thread is idle.
+ *   4. hand the gathered batch over, if the commit thread has room.
  * HEARTBEATs leave right after their step. */
 #include "host/loop.h"
 
@@ -17,6 +17,7 @@
 
 enum {
     COMPANY_MS = 5, /* records that nobody waits for wait so long for others, to save a sync */
+    PIPELINED_WRITES_MIN = 256,
     POLL_MS_MAX = 1000,
     DRAIN_ROUND = 64, /* messages of one socket before the next one's turn */
 };
@@ -66,9 +67,9 @@ void host_step(struct host *host, struct event *event)
     clock_random(&host->clock, event->random);
     event->store_free_bytes = host->store == NULL ? UINT64_MAX : store_free_bytes(host->store);
     event->store_max_bytes = host->store == NULL ? UINT64_MAX : store_max_bytes(host->store);
-    if (host->commit.batch != NULL)
+    if (host->commit.count != 0)
         event->commit_age_ms =
-            (uint32_t)((event->now_ns - host->commit.batch->handed_ns) / NANOSECONDS_PER_MS);
+            (uint32_t)((event->now_ns - host->commit.batches[0]->handed_ns) / NANOSECONDS_PER_MS);
     outputs_begin_step(&batch->outputs);
     host->node.step(host->node.self, event, &batch->outputs);
     if (batch->first_write_ns == 0 && batch->outputs.write_count != 0)
@@ -188,6 +189,30 @@ static bool waits_for_company(struct host *host)
            clock_now_ns(&host->clock) < batch->first_write_ns + COMPANY_MS * NANOSECONDS_PER_MS;
 }
 
+static struct batch *idle_batch(struct host *host)
+{
+    for (int i = 0; i <= COMMIT_DEPTH; i++) {
+        struct batch *batch = &host->batches[i];
+        bool under_way = batch == host->gathering;
+        for (int j = 0; j < host->commit.count; j++)
+            under_way |= batch == host->commit.batches[j];
+        if (!under_way)
+            return batch;
+    }
+    ASSERT(!"more batches under way than there are");
+    return NULL;
+}
+
+/* Can the batch go now? Behind another one only if it is large: under load that saves a flush a batch, while
+ * many small ones cost more flushes than waiting for the one under way. */
+static bool may_hand_over(struct host *host)
+{
+    if (host->commit.count == 0)
+        return !waits_for_company(host);
+    return host->commit.count < COMMIT_DEPTH &&
+           host->gathering->outputs.write_count >= PIPELINED_WRITES_MIN;
+}
+
 static void hand_over(struct host *host)
 {
     struct batch *batch = host->gathering;
@@ -197,7 +222,7 @@ static void hand_over(struct host *host)
     }
     outputs_close(&batch->outputs);
     if (!batch_needs_store(batch)) { /* nothing is under way that it would have to wait for */
-        ASSERT(batch_perform(batch, NULL));
+        ASSERT(host->commit.count == 0 && batch_perform(batch, NULL));
         leave(host, batch);
         return;
     }
@@ -205,7 +230,7 @@ static void hand_over(struct host *host)
         host_fatal("this node has records to keep and no store; set node.data");
     batch->handed_ns = clock_now_ns(&host->clock);
     commit_hand_over(&host->commit, batch);
-    host->gathering = batch == &host->batches[0] ? &host->batches[1] : &host->batches[0];
+    host->gathering = idle_batch(host);
 }
 
 static void take_back(struct host *host, int wait_ms)
@@ -218,10 +243,10 @@ static void take_back(struct host *host, int wait_ms)
 /* Everything gathered goes out: before the end, and after the records were restored. */
 void host_flush(struct host *host)
 {
-    while (host->commit.batch != NULL)
+    while (host->commit.count != 0)
         take_back(host, POLL_MS_MAX);
     hand_over(host);
-    while (host->commit.batch != NULL)
+    while (host->commit.count != 0)
         take_back(host, POLL_MS_MAX);
 }
 
@@ -233,7 +258,7 @@ static long due_ms(struct host *host)
     uint64_t now_ns = clock_now_ns(&host->clock);
     uint64_t due_ns = host->node.deadline_ns(host->node.self);
     const struct batch *batch = host->gathering;
-    if (host->commit.batch == NULL && batch->first_write_ns != 0) {
+    if (host->commit.count == 0 && batch->first_write_ns != 0) {
         uint64_t company_ns = batch->first_write_ns + COMPANY_MS * NANOSECONDS_PER_MS;
         due_ns = company_ns < due_ns ? company_ns : due_ns;
     }
@@ -296,9 +321,10 @@ void host_turn(struct host *host)
 {
     wait_for_work(host);
     read_signals(host);
-    take_back(host, 0);
+    for (int i = 0; i < COMMIT_DEPTH; i++)
+        take_back(host, 0);
     if (!batch_full(host->gathering))
         step_all(host);
-    if (host->commit.batch == NULL && !waits_for_company(host))
+    if (may_hand_over(host))
         hand_over(host);
 }

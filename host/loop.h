@@ -19,7 +19,7 @@ struct host {
     struct router clients, children;
     struct parent parent;
     struct commit commit;
-    struct batch batches[2];
+    struct batch batches[COMMIT_DEPTH + 1]; /* one gathers */
     struct batch *gathering;
     zmq_pollitem_t *poll_items;
     int poll_capacity;

@@ -82,7 +82,10 @@ static void open_host(struct host *host)
         router_open(&host->children, context, PORT_CHILD, options->children);
     if (options->parent != NULL)
         parent_open(&host->parent, context, options->parent);
-    if (!batch_init(&host->batches[0]) || !batch_init(&host->batches[1]))
+    bool ready = true;
+    for (int i = 0; i <= COMMIT_DEPTH; i++)
+        ready &= batch_init(&host->batches[i]);
+    if (!ready)
         host_fatal("no memory to start; free memory and start again");
     host->gathering = &host->batches[0];
     host_grow_poll_items(host, POLL_ITEMS_OWN);
@@ -112,8 +115,8 @@ static void close_host(struct host *host)
     router_close(&host->clients, LINGER_MS);
     zsys_shutdown();
     store_close(host->store);
-    batch_release(&host->batches[0]);
-    batch_release(&host->batches[1]);
+    for (int i = 0; i <= COMMIT_DEPTH; i++)
+        batch_release(&host->batches[i]);
     free(host->poll_items);
     close(host->signals);
 }

@@ -147,6 +147,18 @@ uint64_t store_max_bytes(const struct store *store)
     return store->max_bytes;
 }
 
+bool store_sync(struct store *store)
+{
+    ASSERT(store->transaction == NULL);
+    if (!store->unsynced)
+        return true;
+    int code = mdb_env_sync(store->environment, 1);
+    store->unsynced = code != 0;
+    return code == 0 || store_fail_lmdb(store, "sync", code);
+}
+
+/* A commit flushes its pages, and with them the meta page of the one before, ahead of writing its own meta
+ * page. One that changed nothing does neither. */
 bool store_end(struct store *store)
 {
     ASSERT(store->transaction != NULL);
@@ -156,9 +168,18 @@ bool store_end(struct store *store)
     }
     close_cursors(store);
     note_free_bytes(store);
+    MDB_envinfo info;
+    size_t number = mdb_txn_id(store->transaction);
     int code = mdb_txn_commit(store->transaction);
     store->transaction = NULL;
-    return code == 0 || store_fail_lmdb(store, "commit", code);
+    if (code == 0)
+        code = mdb_env_info(store->environment, &info);
+    if (code != 0)
+        return store_fail_lmdb(store, "commit", code);
+    if (info.me_last_txnid != number)
+        return store_sync(store);
+    store->unsynced = true;
+    return true;
 }
 
 uint64_t store_free_bytes(const struct store *store)
@@ -267,8 +288,9 @@ static bool open_environment(struct store *store)
     code = mdb_env_set_mapsize(store->environment, (size_t)map_bytes);
     if (code != 0)
         return store_fail_lmdb(store, "set the size of its map", code);
-    /* NOTLS: restore and commits run in different threads. Every commit is synced: no NOSYNC, no WRITEMAP. */
-    code = mdb_env_open(store->environment, store->directory.path, MDB_NOTLS, 0600);
+    /* NOTLS: restore and commits run in different threads. NOMETASYNC: see store_sync; never NOSYNC or
+     * WRITEMAP. */
+    code = mdb_env_open(store->environment, store->directory.path, MDB_NOTLS | MDB_NOMETASYNC, 0600);
     if (code != 0)
         return store_fail_lmdb(store, "open its files", code);
     int dead;
@@ -288,7 +310,9 @@ static bool open_content(struct store *store, const char *role, uint64_t file_by
     if (was_short && file_bytes < used_bytes(store))
         return fail_short(store);
     note_max_bytes(store);
-    if (!check_own(store, role, is_new) || !store_end(store))
+    /* What a process that was killed had written and not synced is read now, so it must stay. */
+    store->unsynced = true;
+    if (!check_own(store, role, is_new) || !store_end(store) || !store_sync(store))
         return false;
     if (is_new && !store_directory_sync(&store->directory))
         return store_fail(store, "its directory cannot be synced", "put node.data on a local disk");

@@ -7,7 +7,11 @@
  * Threads: any one thread at a time; store_free_bytes may be asked from every thread.
  * Errors:  the world's, returned; store_problem() then names the path, what is wrong and the way out. After
  *          an error in a transaction the store is only good for store_close: the node ends, starts again.
- * Cost:    put and erase O(log records), an append O(1); one copy of a value; one sync per transaction.
+ * Durable: a transaction is on disk once store_sync, or the store_end of a later one that wrote, has
+ * returned; one flush makes it so and writes the pages of the later one (docs/adr/0007). Whatever a crash
+ *          leaves is the state after some transaction, with all before it.
+ * Cost:    put and erase O(log records), an append O(1); one copy of a value; one flush per store_end that
+ *          wrote, one per store_sync.
  */
 #ifndef MERIDIAN_STORE_LMDB_IO_H
 #define MERIDIAN_STORE_LMDB_IO_H
@@ -62,8 +66,11 @@ bool store_get(struct store *store, enum table table, uint64_t number, uint32_t 
 /* Erase all parts of a number; none there is no error. */
 bool store_erase(struct store *store, enum table table, uint64_t number);
 
-/* Commit; true once everything is on disk. */
+/* Commit. When it returns all *earlier* transactions are on disk; this one is not yet, if it wrote. */
 bool store_end(struct store *store);
+
+/* True once every transaction is on disk; costs nothing if they are already. No transaction may be open. */
+bool store_sync(struct store *store);
 
 /* The last error. Valid until the store is closed. */
 const char *store_problem(const struct store *store);

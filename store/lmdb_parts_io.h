@@ -24,6 +24,7 @@ struct store {
     MDB_txn *transaction;
     MDB_cursor *cursors[TABLE_COUNT]; /* of the running transaction, opened on first use */
     bool writes;
+    bool unsynced;    /* the newest transaction may not be on disk yet */
     uint8_t *scratch; /* a long value in one piece */
     size_t scratch_size;
     uint64_t max_bytes;
