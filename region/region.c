@@ -234,6 +234,7 @@ void region_step(struct region *region, const struct event *event, struct output
     case EVENT_DRAIN:
         region->draining = true; /* what it holds is on disk; its next start goes on with it */
         uplink_bye(&region->uplink, region->tasks.tasks.live, outputs);
+        region_on_parent_ended(region);
         outputs_trace(outputs, TRACE_DRAIN_STARTED, NULL, region->tasks.tasks.live, 0);
         break;
     case EVENT_PROCESS_STARTED:

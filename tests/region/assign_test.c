@@ -165,6 +165,9 @@ TABLE(runs_on_while_it_is_cut_off, {"w1 join", W1_JOINED},
       {"welcome", "up INVENTORY 1:1.1.1 ended, up INVENTORY 2:1.1.1 ended, up END, up OUTCOME 1:1.1.1 "
                   "completed eu/w1 1/1 exit 0, up OUTCOME 2:1.1.1 completed eu/w1 1/1 exit 0"})
 
+TABLE(drain_before_the_inventory_has_left_ends_the_session, {"assign 1.1", TAKEN_1}, {"down", ""},
+      {"later 1000", "up HELLO boot 1"}, {"welcome drain", ""}, {"later 1000", ""})
+
 TABLE(drain_says_bye_and_takes_nothing_more, {"w1 join", W1_JOINED}, {"assign 1.1", GIVEN_1},
       {"drain", "up BYE"},
       {"w1 outcome 1:1.1.1 completed exit=0",

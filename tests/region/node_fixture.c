@@ -202,10 +202,11 @@ static void welcome(const char *words)
 {
     struct writer writer = fixture_begin_up(MESSAGE_WELCOME);
     struct welcome body = {.version = 1, .epoch = 1, .beat_ms = 1000, .grace_ms = 60000};
-    (void)words;
     welcome_write(&writer, &body);
     fixture.parent_beats = true;
     fixture_deliver_up(&writer);
+    if (words_have(words, "drain"))
+        fixture_step((struct event){.kind = EVENT_DRAIN});
 }
 
 static void entries_up(enum message_kind kind, const char *words, write_entry write)

@@ -8,7 +8,8 @@
  * from the first one; a worker is a word that begins with w.
  *
  * events of the host: start, restart (a new node from the records), later MS (with beats and TIMEOUTs),
- * sleep MS (nothing happens for so long), drain; of the broker: welcome, down, silent, assign T.C OPTIONS;
+ * sleep MS (nothing happens for so long), drain; of the broker: welcome [drain]
+ * (SIGTERM right behind it), down, silent, assign T.C OPTIONS;
  * ..., stop T.C, recall T.C, settled T.C, ask QUESTION [ARGUMENT]; of a worker: w1 hello OPTIONS, w1
  * inventory ATTEMPT STATUS [RUNNING_MS]; ..., w1 end, w1 join OPTIONS (hello and end), w1 taken ATTEMPT
  * [RUNNING_MS], w1 refused ATTEMPT, w1 outcome ATTEMPT END OPTIONS; ..., w1 beat OPTIONS, w1 silent, w1 down,
