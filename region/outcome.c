@@ -31,7 +31,7 @@ void region_end(struct region *region, uint32_t index, const struct attempt_end 
 {
     const struct task *task = ledger_task(&region->tasks, index);
     uint8_t fence[FENCE_BYTES];
-    fence_encode(region_fence_above(task), fence);
+    fence_encode(task->fence, fence); /* what its process was given, whatever custody it is reported under */
     struct writer *writer = outputs_put(outputs, TABLE_OUTCOMES, task->arrival, 0);
     size_t from = writer->size;
     write_map(writer, 7);

@@ -40,15 +40,15 @@ TABLE(adopts_what_it_runs_under_a_higher_custody, {"w1 join", W1_JOINED}, {"assi
       {"assign 1.2", "+states 1 granted, up TAKEN 1:2.1.1"},
       {"w1 outcome 1:1.1.1 failed exit=1",
        "+outcomes 1, +states 1 ended, w1 SETTLED 1:1.1.1 recorded, up OUTCOME 1:2.1.1 failed exit_status "
-       "eu/w1 1/1 exit 1, -grants 1, -envelopes 1"},
+       "eu/w1 1/1 ran as 1:1.1.1 exit 1, -grants 1, -envelopes 1"},
       {"settled 1.2", "-outcomes 1, -states 1"})
 
 TABLE(a_completed_one_is_reported_under_the_new_custody, {"w1 join", W1_JOINED}, {"assign 1.1", GIVEN_1},
       {"w1 outcome 1:1.1.1 completed exit=0",
        "+outcomes 1, +states 1 ended, w1 SETTLED 1:1.1.1 recorded, up OUTCOME 1:1.1.1 completed eu/w1 1/1 "
        "exit 0, -grants 1, -envelopes 1"},
-      {"assign 1.2", "+states 1 ended, up OUTCOME 1:2.1.1 completed eu/w1 1/1 exit 0"}, {"settled 1.1", ""},
-      {"settled 1.2", "-outcomes 1, -states 1"})
+      {"assign 1.2", "+states 1 ended, up OUTCOME 1:2.1.1 completed eu/w1 1/1 ran as 1:1.1.1 exit 0"},
+      {"settled 1.1", ""}, {"settled 1.2", "-outcomes 1, -states 1"})
 
 TABLE(a_cancelled_one_runs_again_under_a_new_custody, {"w1 join", W1_JOINED}, {"assign 1.1", GIVEN_1},
       {"stop 1.1", "+states 1 granted cancelling, w1 STOP 1:1.1.1"},

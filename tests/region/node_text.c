@@ -216,11 +216,16 @@ static const char *attempt_text(const struct task_id *id, struct fence fence)
     return text;
 }
 
-static void more_outcome_map(struct bytes map)
+static void more_outcome_map(struct bytes map, const struct outcome_entry *outcome)
 {
+    struct reader fence;
+    reader_init(&fence, value_of(map, "fence"));
+    struct fence ran_with = fence_decode(read_bin(&fence, FENCE_BYTES, FENCE_BYTES).data);
     more_text(map, "reason");
     more_text(map, "worker");
     more(" %u/%u", number_at(map, "attempt"), number_at(map, "attempts_max"));
+    if (fence_compare(ran_with, outcome->fence) != 0)
+        more(" ran as %s", attempt_text(&outcome->id, ran_with));
     struct bytes result = value_of(map, "result");
     if (result.data[0] != 0xc0) { /* nil */
         more_number(result, "exit");
@@ -250,7 +255,7 @@ static void say_outcome(struct reader *reader, const char *to)
     cr_expect(entry.flags & OUTCOME_DEAD);
     bool bare = entry.end == TASK_RETURNED || entry.end == TASK_NOT_HELD;
     if (!bare)
-        more_outcome_map(entry.outcome);
+        more_outcome_map(entry.outcome, &entry);
 }
 
 static void say_assign(struct reader *reader, const char *to)

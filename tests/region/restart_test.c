@@ -111,7 +111,7 @@ TABLE(restart_keeps_a_running_task_under_its_new_custody, {"w1 join", W1_JOINED}
       {"w1 end", ""},
       {"w1 outcome 1:1.1.1 completed exit=0",
        "+outcomes 1, +states 1 ended, w1 SETTLED 1:1.1.1 recorded, up OUTCOME 1:2.1.1 completed eu/w1 1/1 "
-       "exit 0, -grants 1, -envelopes 1"})
+       "ran as 1:1.1.1 exit 0, -grants 1, -envelopes 1"})
 
 TABLE(a_new_life_is_noticed_after_a_restart_of_the_region, {"w1 join", W1_JOINED}, {"assign 1.1", GIVEN_1},
       {"w1 down", ""}, {"w1 hello boot=2", "w1 WELCOME"}, {"restart", ""},
