@@ -43,6 +43,11 @@ void check_release(struct sim *sim)
     sim->checks = NULL;
 }
 
+uint64_t *check_arrivals(const struct sim *sim, const struct sim_node *node)
+{
+    return sim->checks->arrivals[node->index];
+}
+
 struct attempt *check_attempt(struct sim *sim, uint32_t task, struct fence fence)
 {
     struct checked *checked = &sim->checks->tasks[task];
@@ -54,8 +59,8 @@ struct attempt *check_attempt(struct sim *sim, uint32_t task, struct fence fence
 
 bool on_disk(const struct sim *sim, const struct sim_node *node, enum table table, uint32_t task)
 {
-    (void)sim; /* a table of the node's own */
-    return node->arrivals[task] != 0 && disk_find(&node->disk, table, node->arrivals[task]) != NULL;
+    return check_arrivals(sim, node)[task] != 0 &&
+           disk_find(&node->disk, table, check_arrivals(sim, node)[task]) != NULL;
 }
 
 static bool is_broker(const struct sim_node *node)
@@ -68,7 +73,7 @@ static bool is_broker(const struct sim_node *node)
 static uint32_t task_of_arrival(const struct sim *sim, const struct sim_node *node, uint64_t number)
 {
     uint32_t task = 0;
-    while (task < sim->options.tasks && node->arrivals[task] != number)
+    while (task < sim->options.tasks && check_arrivals(sim, node)[task] != number)
         task++;
     return task < sim->options.tasks ? task : TASKS_MAX_SIM;
 }
@@ -78,9 +83,9 @@ static void on_envelope(struct sim *sim, struct sim_node *node, const struct dis
     struct task_id id;
     uint32_t former = task_of_arrival(sim, node, put->number);
     if (former != TASKS_MAX_SIM)
-        node->arrivals[former] = 0; /* numbers begin again behind what a restart finds */
+        check_arrivals(sim, node)[former] = 0; /* numbers begin again behind what a restart finds */
     if (field_bin(put->value, "id", &id, sizeof id) && sim_task_of(sim, &id) != TASKS_MAX_SIM)
-        node->arrivals[sim_task_of(sim, &id)] = put->number;
+        check_arrivals(sim, node)[sim_task_of(sim, &id)] = put->number;
     else
         violation(sim, 0, "%s: an envelope without a task that was submitted", node->name);
 }
@@ -205,6 +210,31 @@ void check_restart(struct sim *sim, struct sim_node *node)
 {
     for (uint32_t task = 0; task < sim->options.tasks && is_broker(node); task++)
         check_accepted(sim, task);
+}
+
+void check_store_replaced(struct sim *sim, struct sim_node *node)
+{
+    memset(sim->checks->arrivals[node->index], 0, sizeof sim->checks->arrivals[0]);
+}
+
+void check_drained(struct sim *sim, struct sim_node *node)
+{
+    for (uint32_t slot = 0; slot < SLOTS_MAX_SIM; slot++)
+        if (node->processes[slot].number != 0)
+            violation(sim, 12, "%s was drained and leaves, and its slot %u still runs task %u", node->name,
+                      slot, sim_task_of(sim, &node->processes[slot].id));
+}
+
+void check_unknown(struct sim *sim, const struct task_id *id)
+{
+    uint32_t task = sim_task_of(sim, id);
+    violation(sim, 1, "a client is told that task %u is not known, which was accepted", task);
+}
+
+void check_told(struct sim *sim, uint32_t task, struct bytes result)
+{
+    if (check_hash(result) != sim->checks->tasks[task].result_hash)
+        violation(sim, 2, "a client is told another result of task %u than the broker sent", task);
 }
 
 static void check_empty(struct sim *sim, const struct sim_node *node, enum table table)

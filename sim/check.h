@@ -32,10 +32,14 @@ struct checked {
 
 struct checks {
     struct checked tasks[TASKS_MAX_SIM];
-    uint32_t ended;   /* ids on the broker's disk */
+    uint64_t arrivals[NODES_MAX]
+                     [TASKS_MAX_SIM]; /* the newest number of each task in the store of each node */
+    uint32_t ended;                   /* ids on the broker's disk */
     uint64_t doubled; /* pairs of starts without an end between; all marked, or the run has failed */
 };
 
+uint64_t *check_arrivals(const struct sim *sim, const struct sim_node *node);
+uint64_t check_hash(struct bytes bytes);
 struct attempt *check_attempt(struct sim *sim, uint32_t task, struct fence fence);
 bool on_disk(const struct sim *sim, const struct sim_node *node, enum table table, uint32_t task);
 /* Two buffers, so that two fences fit one line. */

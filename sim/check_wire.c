@@ -18,11 +18,12 @@ static uint32_t known_task(struct sim *sim, const struct way *way, const struct 
 }
 
 /* A grant record: child u32, then (arrival u64, fence) each. */
-static bool grant_on_disk(const struct sim_node *node, uint32_t task, struct fence fence)
+static bool grant_on_disk(const struct sim *sim, const struct sim_node *node, uint32_t task,
+                          struct fence fence)
 {
     const struct disk_table *grants = &node->disk.tables[TABLE_GRANTS];
     uint8_t wanted[8 + FENCE_BYTES];
-    patch_uint64(wanted, 0, node->arrivals[task]);
+    patch_uint64(wanted, 0, check_arrivals(sim, node)[task]);
     fence_encode(fence, wanted + 8);
     for (size_t i = 0; i < grants->count; i++) {
         struct bytes value = grants->records[i].value;
@@ -38,7 +39,8 @@ static bool end_on_disk(struct sim *sim, const struct sim_node *region, uint32_t
 {
     if (on_disk(sim, region, TABLE_OUTCOMES, task))
         return true;
-    const struct disk_record *record = disk_find(&region->disk, TABLE_STATES, region->arrivals[task]);
+    const struct disk_record *record =
+        disk_find(&region->disk, TABLE_STATES, check_arrivals(sim, region)[task]);
     struct task state; /* its fence: the last grant that has ended */
     return record != NULL && task_record_read(record->value, &state, sim->now_ns, WALL_START_MS) &&
            fence_compare(state.fence, fence) >= 0;
@@ -94,7 +96,7 @@ static void on_assign(struct sim *sim, const struct way *way, struct reader *rea
     if (sim->failed)
         return;
     /* One batch may hold a grant and its end: then the disk tells of the end alone, which is as good. */
-    if (!grant_on_disk(way->from, task, entry.fence) && !end_on_disk(sim, way->from, task, entry.fence))
+    if (!grant_on_disk(sim, way->from, task, entry.fence) && !end_on_disk(sim, way->from, task, entry.fence))
         violation(sim, 6, "%s assigns task %u under %s without a grant on its disk", way->from->name, task,
                   check_fence_text(entry.fence, 0));
     if (way->from->index == 0)
@@ -191,6 +193,14 @@ static void check_truth(struct sim *sim, uint32_t task, struct bytes outcome)
               check_fence_text(fence, 0));
 }
 
+uint64_t check_hash(struct bytes bytes)
+{
+    uint64_t hash = 0xcbf29ce484222325ull;
+    for (size_t i = 0; i < bytes.size; i++)
+        hash = (hash ^ bytes.data[i]) * 0x100000001b3ull;
+    return hash;
+}
+
 static void on_result(struct sim *sim, struct bytes entry)
 {
     struct task_id id;
@@ -199,9 +209,7 @@ static void on_result(struct sim *sim, struct bytes entry)
     uint32_t task = sim_task_of(sim, &id);
     struct checked *checked = &sim->checks->tasks[task];
     struct bytes state = field_text(entry, "state");
-    uint64_t hash = 0xcbf29ce484222325ull;
-    for (size_t i = 0; i < entry.size; i++)
-        hash = (hash ^ entry.data[i]) * 0x100000001b3ull;
+    uint64_t hash = check_hash(entry);
     if (checked->result_hash != 0 && checked->result_hash != hash)
         violation(sim, 2, "the result of task %u has changed", task);
     checked->result_hash = hash;

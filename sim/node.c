@@ -148,9 +148,8 @@ void node_crash(struct sim *sim, struct sim_node *node)
 void node_wipe(struct sim *sim, struct sim_node *node)
 {
     ASSERT(!node->alive);
-    (void)sim; /* as all of these */
     disk_wipe(&node->disk);
-    memset(node->arrivals, 0, sizeof node->arrivals);
+    check_store_replaced(sim, node);
 }
 
 void node_drain(struct sim *sim, struct sim_node *node)
@@ -167,8 +166,9 @@ void node_stop_drained(struct sim *sim, struct sim_node *node)
 {
     const struct outputs *outputs = &node->outputs;
     bool idle = node->batches == NULL && outputs->write_count + outputs->message_count == 0;
-    if (!node->draining || !idle || !node->role->done(node->self))
-        return;
+    if (!node->alive || !idle || !node->role->done(node->self))
+        return; /* an operator's DRAIN comes to it as a message, unknown to the host */
+    check_drained(sim, node);
     node_crash(sim, node);
     node_happens(sim, node, HAPPENS_RESTART, sim->now_ns + dice_below(&sim->dice, 3000 * MS));
 }

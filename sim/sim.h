@@ -20,7 +20,8 @@ enum {
     NODES_MAX = 32,
     SLOTS_MAX_SIM = 8,
     TASKS_MAX_SIM = 4096,
-    CLIENTS = 4,
+    REGIONS_MAX_SIM = 8,
+    CLIENTS_MAX_SIM = 20,
     FAULTS_MAX = 64,
     NAME_ROOM = 16,
     BEAT_MS = 500,
@@ -75,7 +76,10 @@ struct sim_process {
     struct task_id id;
     struct fence fence;
     int exit_status, signal, start_error;
-    bool deaf; /* to SIGTERM */
+    bool deaf;        /* to SIGTERM */
+    bool worker_down; /* its end is the end of its worker */
+    uint32_t output_bytes;
+    bool output_cut;
 };
 
 struct sim_node {
@@ -103,7 +107,6 @@ struct sim_node {
     uint64_t session;      /* its number for the newest wire to its parent */
     uint32_t wire;         /* index + 1 of that wire */
     struct sim_process processes[SLOTS_MAX_SIM];
-    uint64_t arrivals[TASKS_MAX_SIM]; /* check.c: the newest number of each task in this store */
 };
 
 /* One connection between a child and its parent; frames arrive in order until an end is gone. */
@@ -119,8 +122,9 @@ struct wire {
     } up, down;
 };
 
-struct clients; /* clients.c */
-struct checks;  /* check.c */
+struct workload; /* workload.h */
+struct clients;  /* clients.h */
+struct checks;   /* check.h */
 
 /* What becomes of a commit, for sweeps over every one of them (tests/sweep). */
 enum commit_fate {
@@ -135,7 +139,7 @@ typedef enum commit_fate (*commit_decide)(void *context, const struct sim_node *
 
 struct sim_options {
     uint64_t seed;
-    uint32_t tasks, regions, workers;
+    uint32_t tasks, regions, workers, clients;
     bool faults, trace;
     commit_decide fate; /* asked before each commit that writes; NULL: all are good */
     void *fate_context;
@@ -157,6 +161,7 @@ struct sim {
     } faults[FAULTS_MAX];
     uint32_t fault_count;
     uint64_t processes_started;
+    struct workload *workload;
     struct clients *clients;
     struct checks *checks;
     uint64_t hash; /* of every frame that left, every record that was committed, and when */
@@ -200,15 +205,16 @@ void fault_happens(struct sim *sim, const struct fault *fault);
 void process_perform(struct sim *sim, struct sim_node *node, const struct process *process);
 void process_happens(struct sim *sim, const struct occasion *occasion);
 
-/* clients.c */
+/* clients.c: the workload is drawn by it too. */
 void clients_init(struct sim *sim);
 void clients_release(struct sim *sim);
 void client_acts(struct sim *sim, uint32_t client);
 void client_timer(struct sim *sim, const struct occasion *occasion);
 void client_reply(struct sim *sim, uint64_t peer, struct frame frame);
 void client_on_reply(struct sim *sim, const struct occasion *occasion);
-/* Every task has ended and its client knows. */
+/* Every task that was accepted has ended, and every client knows what it wants to know. */
 bool clients_done(const struct sim *sim);
+/* Tasks of which a client still waits to hear. */
 uint32_t clients_open(const struct sim *sim);
 
 /* check.c */
@@ -221,6 +227,14 @@ void check_arrival(struct sim *sim, struct sim_node *to, const struct frame *fra
 void check_process_start(struct sim *sim, struct sim_node *node, const struct process *process);
 void check_process_end(struct sim *sim, struct sim_node *node, const struct sim_process *process);
 void check_restart(struct sim *sim, struct sim_node *node);
+/* It was drained, and its process ends now. */
+void check_drained(struct sim *sim, struct sim_node *node);
+/* What lies on its disk is no longer what it wrote last: wiped, or an older copy. It is down. */
+void check_store_replaced(struct sim *sim, struct sim_node *node);
+/* A client was told that this id is not known, and it had been accepted. */
+void check_unknown(struct sim *sim, const struct task_id *id);
+/* A client was told of the end of its task: one entry of RESULT. */
+void check_told(struct sim *sim, uint32_t task, struct bytes result);
 void check_end(struct sim *sim);
 /* Print and stop: `invariant` is the number in the list of check.c. */
 void violation(struct sim *sim, int invariant, const char *format, ...) __attribute__((format(printf, 3, 4)));

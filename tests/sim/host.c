@@ -9,8 +9,13 @@
 #include "sim/sim.h"
 
 struct fake {
+    struct known {
+        struct task_id id;
+        uint64_t body;
+    } known[64];
+    uint32_t known_count;
     uint64_t next_number;
-    bool started;
+    bool started, drained;
 };
 
 /* What the fake broker does wrong. */
@@ -30,21 +35,67 @@ static uint64_t fake_deadline(const void *self)
 
 static bool fake_done(const void *self)
 {
-    (void)self;
-    return true;
+    return ((const struct fake *)self)->drained;
 }
 
-static void put_ended(struct fake *fake, const struct task_id *id, enum task_end end, struct outputs *outputs)
+static void put_ended(struct fake *fake, const struct task_id *id, uint64_t body, enum task_end end,
+                      struct outputs *outputs)
 {
     struct writer *writer = outputs_put(outputs, TABLE_ENDED, ++fake->next_number, 0);
     write_array(writer, 2);
     write_uint(writer, 0);
     write_array(writer, 4);
     write_bin(writer, (struct bytes){id->bytes, TASK_ID_BYTES});
-    write_uint(writer, 0);
+    write_uint(writer, body);
     write_uint(writer, 0);
     write_uint(writer, end);
     outputs_put_end(outputs);
+}
+
+static const struct known *find_known(const struct fake *fake, const struct task_id *id)
+{
+    for (uint32_t i = 0; i < fake->known_count; i++)
+        if (task_id_equal(&fake->known[i].id, id))
+            return &fake->known[i];
+    return NULL;
+}
+
+/* [wall, [id, body, ...]] */
+static void restore_ended(struct fake *fake, struct bytes record)
+{
+    struct known *known = &fake->known[fake->known_count++];
+    struct reader reader;
+    reader_init(&reader, record);
+    read_array(&reader, 2);
+    read_uint(&reader, UINT64_MAX);
+    read_array(&reader, 4);
+    memcpy(known->id.bytes, read_bin(&reader, TASK_ID_BYTES, TASK_ID_BYTES).data, TASK_ID_BYTES);
+    known->body = read_uint(&reader, UINT64_MAX);
+}
+
+static uint64_t hash_of(struct bytes bytes)
+{
+    uint64_t hash = 1;
+    for (size_t i = 0; i < bytes.size; i++)
+        hash = hash * 31 + bytes.data[i];
+    return hash;
+}
+
+/* What ACCEPTED says of a task that is known, or becomes so. */
+static const char *take(struct fake *fake, const struct task_id *id, struct bytes map,
+                        struct outputs *outputs)
+{
+    const struct known *known = find_known(fake, id);
+    uint64_t body = hash_of(map);
+    if (known != NULL)
+        return known->body == body ? "duplicate" : "refused";
+    fake->known[fake->known_count++] = (struct known){*id, body};
+    outputs_put(outputs, TABLE_ENVELOPES, ++fake->next_number, 0);
+    outputs_put_borrow(outputs, map);
+    outputs_put_end(outputs);
+    if (manner != FORGETS_TASK)
+        put_ended(fake, id, body, TASK_CANCELLED, outputs);
+    return "accepted";
 }
 
 static void on_submit(struct fake *fake, const struct event *event, const struct message_header *header,
@@ -52,26 +103,25 @@ static void on_submit(struct fake *fake, const struct event *event, const struct
 {
     struct reader reader;
     struct task_id ids[64];
+    const char *status[64];
     uint32_t count = field_array(header->body, "tasks", &reader);
     for (uint32_t i = 0; i < count; i++) {
         struct bytes map = read_raw(&reader);
         cr_assert(field_bin(map, "id", &ids[i], sizeof ids[i]));
-        outputs_put(outputs, TABLE_ENVELOPES, ++fake->next_number, 0);
-        outputs_put_borrow(outputs, map);
-        outputs_put_end(outputs);
-        if (manner != FORGETS_TASK)
-            put_ended(fake, &ids[i], TASK_CANCELLED, outputs);
+        status[i] = take(fake, &ids[i], map, outputs);
     }
     struct writer *writer = outputs_message(outputs, event->peer, MESSAGE_ACCEPTED, NULL, header->sequence);
     write_map(writer, 1);
     write_str(writer, "tasks");
     write_array(writer, count);
     for (uint32_t i = 0; i < count; i++) {
-        write_map(writer, 2);
+        write_map(writer, 3);
         write_str(writer, "id");
         write_bin(writer, (struct bytes){ids[i].bytes, TASK_ID_BYTES});
         write_str(writer, "status");
-        write_str(writer, "accepted");
+        write_str(writer, status[i]);
+        write_str(writer, "code");
+        write_str(writer, strcmp(status[i], "refused") == 0 ? "conflict" : "");
     }
     outputs_message_end(outputs);
 }
@@ -109,8 +159,11 @@ static void step_broker(void *self, const struct event *event, struct outputs *o
         cr_assert(!fake->started);
         if (event->record.number > fake->next_number)
             fake->next_number = event->record.number;
+        if (event->record.table == TABLE_ENDED)
+            restore_ended(fake, event->record.value);
     }
     fake->started |= event->kind == EVENT_START;
+    fake->drained |= event->kind == EVENT_DRAIN;
     if (event->kind != EVENT_MESSAGE)
         return;
     cr_assert(fake->started);
@@ -127,6 +180,7 @@ static void step_silent(void *self, const struct event *event, struct outputs *o
 {
     struct fake *fake = self;
     fake->started |= event->kind == EVENT_START;
+    fake->drained |= event->kind == EVENT_DRAIN;
     (void)outputs;
 }
 

@@ -1,0 +1,299 @@
+/* workload.c - see workload.h. Each seed draws its own mix: which manners there are at all, how long runs
+ * take, whether priorities matter, how large the payloads are. */
+#include "sim/workload.h"
+
+#include <errno.h>
+#include <stdlib.h>
+
+#include "proto/assert.h"
+
+enum {
+    SUBMIT_UNTIL_MS = 60000,
+    FLOOD_UNTIL_MS = 1000,
+    MAP_HEAD_ROOM = 512,
+    PAYLOAD_SMALL = 64,
+    PAYLOAD_LARGE = 20000,
+    PAYLOAD_HUGE = 300 * 1024,
+    OUTPUT_KEPT = 64 * 1024,
+    RUN_MS_MAX = 30000,
+};
+
+/* One seed's mix. */
+struct mix {
+    uint64_t until_ms;
+    uint8_t manners[MANNER_COUNT]; /* weights */
+    unsigned priorities_percent, region_percent, disk_percent, payload_percent, cancel_percent;
+    bool one_class; /* all tasks compete for the same slots */
+};
+
+static const uint8_t manner_weights[MANNER_COUNT] = {
+    [RUNS_WELL] = 100,      [RUNS_FLAKY] = 12,     [RUNS_INTO_SIGNAL] = 3, [RUNS_FOR_EVER] = 3,
+    [RUNS_WORKER_DOWN] = 1, [PRINTS_TOO_MUCH] = 2, [STARTS_SELDOM] = 2,    [STARTS_NEVER] = 1,
+};
+
+static struct mix draw_mix(struct sim *sim)
+{
+    struct mix mix = {.until_ms = dice_percent(&sim->dice, 30) ? FLOOD_UNTIL_MS : SUBMIT_UNTIL_MS,
+                      .priorities_percent = dice_percent(&sim->dice, 50) ? 30 : 95,
+                      .region_percent = dice_percent(&sim->dice, 70) ? 10 : 0,
+                      .disk_percent = dice_percent(&sim->dice, 70) ? 10 : 0,
+                      .payload_percent = dice_percent(&sim->dice, 30) ? 20 : 2,
+                      .cancel_percent = dice_percent(&sim->dice, 20) ? 40 : 8,
+                      .one_class = dice_percent(&sim->dice, 15)};
+    for (int manner = 0; manner < MANNER_COUNT; manner++)
+        mix.manners[manner] =
+            manner == RUNS_WELL || dice_percent(&sim->dice, 60) ? manner_weights[manner] : 0;
+    return mix;
+}
+
+static enum manner draw_manner(struct sim *sim, const struct mix *mix)
+{
+    uint64_t sum = 0;
+    for (int manner = 0; manner < MANNER_COUNT; manner++)
+        sum += mix->manners[manner];
+    uint64_t at = dice_below(&sim->dice, sum);
+    int manner = 0;
+    for (; at >= mix->manners[manner]; manner++)
+        at -= mix->manners[manner];
+    return (enum manner)manner;
+}
+
+/* ---- the task map ---- */
+
+static void field_head(struct writer *writer, uint32_t *pairs, const char *name)
+{
+    (*pairs)++;
+    write_str(writer, name);
+}
+
+static void field_number(struct writer *writer, uint32_t *pairs, const char *name, uint64_t number)
+{
+    field_head(writer, pairs, name);
+    write_uint(writer, number);
+}
+
+static uint64_t sometimes(struct sim *sim, unsigned percent, uint64_t least, uint64_t most)
+{
+    return dice_percent(&sim->dice, percent) ? dice_between(&sim->dice, least, most) : 0;
+}
+
+const char *workload_type_text(enum task_type type)
+{
+    static const char *const text[TASK_TYPE_COUNT] = {COMMAND_TYPE, "job", "noop"};
+    return text[type];
+}
+
+static void write_type(struct writer *writer, uint32_t *pairs, enum task_type type)
+{
+    if (type != TYPE_COMMAND) {
+        field_head(writer, pairs, "type");
+        write_str(writer, workload_type_text(type));
+        return;
+    }
+    field_head(writer, pairs, "argv");
+    write_array(writer, 1);
+    write_str(writer, "simulated");
+}
+
+static size_t draw_payload(struct sim *sim, const struct mix *mix)
+{
+    if (!dice_percent(&sim->dice, mix->payload_percent))
+        return 0;
+    uint64_t kind = dice_below(&sim->dice, 100);
+    return (size_t)dice_below(&sim->dice, kind < 80   ? PAYLOAD_SMALL
+                                          : kind < 98 ? PAYLOAD_LARGE
+                                                      : PAYLOAD_HUGE);
+}
+
+static void write_payload(struct writer *writer, uint32_t *pairs, size_t size)
+{
+    if (size == 0)
+        return;
+    field_head(writer, pairs, "payload");
+    write_bin_head(writer, (uint32_t)size);
+    ASSERT(writer->capacity - writer->size >= size);
+    memset(writer->data + writer->size, 'p', size);
+    writer->size += size;
+}
+
+/* A map of `pairs` pairs around the content that was written behind its head. */
+static struct bytes close_map(struct writer *content, uint32_t pairs)
+{
+    uint8_t *map = take_memory(content->size + 8, 1);
+    struct writer writer;
+    writer_init(&writer, map, content->size + 8);
+    write_map(&writer, pairs);
+    write_raw(&writer, writer_bytes(content));
+    free(content->data);
+    return writer_bytes(&writer);
+}
+
+static void make_map(struct sim *sim, const struct mix *mix, struct work *work)
+{
+    size_t payload = draw_payload(sim, mix);
+    struct writer writer;
+    uint32_t pairs = 0;
+    writer_init(&writer, take_memory(payload + MAP_HEAD_ROOM, 1), payload + MAP_HEAD_ROOM);
+    field_head(&writer, &pairs, "id");
+    write_bin(&writer, (struct bytes){work->id.bytes, TASK_ID_BYTES});
+    write_type(&writer, &pairs, work->type);
+    if (dice_percent(&sim->dice, 50))
+        field_number(&writer, &pairs, "retries", dice_below(&sim->dice, 5));
+    uint64_t timeout_ms = sometimes(sim, work->manner == RUNS_FOR_EVER ? 100 : 15, 100, 4000);
+    uint64_t deadline_ms = sometimes(sim, 6, 100, 60000);
+    if (work->delay_ms != 0)
+        field_number(&writer, &pairs, "delay_ms", work->delay_ms);
+    if (timeout_ms != 0)
+        field_number(&writer, &pairs, "timeout_ms", timeout_ms);
+    if (deadline_ms != 0)
+        field_number(&writer, &pairs, "deadline_ms", deadline_ms);
+    if (work->priority != PRIORITY_NORMAL || dice_percent(&sim->dice, 50)) {
+        field_head(&writer, &pairs, "priority");
+        write_str(&writer, priority_text(work->priority));
+    }
+    if (work->region != 0) {
+        field_head(&writer, &pairs, "region");
+        write_str(&writer, sim->nodes[work->region].name);
+    }
+    if (work->needs_disk) {
+        field_head(&writer, &pairs, "capabilities");
+        write_array(&writer, 1);
+        write_str(&writer, "disk");
+    }
+    write_payload(&writer, &pairs, payload);
+    work->map = close_map(&writer, pairs);
+}
+
+struct bytes workload_other_body(const struct work *work)
+{
+    struct writer writer;
+    uint32_t pairs = 0;
+    writer_init(&writer, take_memory(MAP_HEAD_ROOM, 1), MAP_HEAD_ROOM);
+    field_head(&writer, &pairs, "id");
+    write_bin(&writer, (struct bytes){work->id.bytes, TASK_ID_BYTES});
+    field_head(&writer, &pairs, "argv");
+    write_array(&writer, 2);
+    write_str(&writer, "simulated");
+    write_str(&writer, "otherwise");
+    return close_map(&writer, pairs);
+}
+
+/* ---- the tasks ---- */
+
+/* A region that has a worker at all, or 0 for any. */
+static uint32_t draw_region(struct sim *sim)
+{
+    const struct sim_node *node = &sim->nodes[dice_below(&sim->dice, sim->node_count)];
+    return node->parent; /* of a worker its region, else the broker: any */
+}
+
+static enum priority draw_priority(struct sim *sim, const struct mix *mix)
+{
+    uint64_t kind = dice_below(&sim->dice, 100);
+    if (!dice_percent(&sim->dice, mix->priorities_percent))
+        return PRIORITY_NORMAL;
+    if (mix->priorities_percent < 90)
+        return (enum priority)dice_below(&sim->dice, PRIORITY_COUNT);
+    return kind < 70   ? PRIORITY_CRITICAL
+           : kind < 90 ? PRIORITY_HIGH
+           : kind < 96 ? PRIORITY_NORMAL
+                       : PRIORITY_LOW;
+}
+
+static void draw_work(struct sim *sim, const struct mix *mix, uint32_t number, struct work *work)
+{
+    const uint64_t name[2] = {(uint64_t)number << 8 | dice_bits(&sim->dice) << 32, dice_bits(&sim->dice)};
+    uint64_t type = dice_below(&sim->dice, 100);
+    work->submit_ns = sim->now_ns + dice_below(&sim->dice, mix->until_ms) * MS;
+    work->id = task_id_make(WALL_START_MS + work->submit_ns / MS, name);
+    work->cancel_ns = NEVER;
+    if (dice_percent(&sim->dice, mix->cancel_percent))
+        work->cancel_ns = work->submit_ns + dice_below(&sim->dice, 8000 * MS);
+    work->manner = draw_manner(sim, mix);
+    work->type = mix->one_class || type < 70 ? TYPE_COMMAND : type < 95 ? TYPE_JOB : TYPE_NOOP;
+    work->priority = draw_priority(sim, mix);
+    work->delay_ms = sometimes(sim, 10, 1, 10000);
+    work->region = !mix->one_class && dice_percent(&sim->dice, mix->region_percent) ? draw_region(sim) : 0;
+    work->needs_disk = !mix->one_class && dice_percent(&sim->dice, mix->disk_percent);
+    work->class = work->type * 2 + work->needs_disk;
+    for (uint32_t i = 1; i <= work->region; i++)
+        work->class += sim->nodes[i].parent == 0 ? TASK_TYPE_COUNT * 2 : 0;
+    ASSERT(work->class < CLASSES_MAX_SIM);
+    make_map(sim, mix, work);
+}
+
+void workload_init(struct sim *sim)
+{
+    struct mix mix = draw_mix(sim);
+    sim->workload = take_memory(1, sizeof *sim->workload);
+    sim->workload->count = sim->options.tasks;
+    sim->workload->tasks = take_memory(sim->options.tasks, sizeof *sim->workload->tasks);
+    for (uint32_t i = 0; i < sim->workload->count; i++)
+        draw_work(sim, &mix, i, &sim->workload->tasks[i]);
+}
+
+void workload_release(struct sim *sim)
+{
+    for (uint32_t i = 0; i < sim->workload->count; i++)
+        free((void *)sim->workload->tasks[i].map.data);
+    free(sim->workload->tasks);
+    free(sim->workload);
+    sim->workload = NULL;
+}
+
+uint32_t sim_task_of(const struct sim *sim, const struct task_id *id)
+{
+    uint32_t index = (uint32_t)id->bytes[9] | (uint32_t)id->bytes[10] << 8;
+    if (index >= sim->workload->count || !task_id_equal(&sim->workload->tasks[index].id, id))
+        return TASKS_MAX_SIM;
+    return index;
+}
+
+const char *sim_id_text(const struct task_id *id)
+{
+    static char text[TASK_ID_HEX + 1];
+    hex_encode((struct bytes){id->bytes + 9, 2}, text); /* the number of the task, low byte first */
+    return text;
+}
+
+/* ---- runs ---- */
+
+static uint64_t draw_run_ns(struct sim *sim)
+{
+    static const uint64_t most_ms[] = {5, 50, 400, 400, 2000, 2000, 9000, RUN_MS_MAX};
+    return dice_below(&sim->dice, most_ms[dice_below(&sim->dice, 8)] * MS) + MS;
+}
+
+struct run workload_run(struct sim *sim, const struct task_id *id)
+{
+    uint32_t task = sim_task_of(sim, id);
+    struct run run = {.run_ns = draw_run_ns(sim), .deaf = dice_percent(&sim->dice, 20), .output_bytes = 3};
+    switch (task == TASKS_MAX_SIM ? RUNS_WELL : sim->workload->tasks[task].manner) {
+    case RUNS_WELL:
+    case MANNER_COUNT:
+        break;
+    case RUNS_FLAKY:
+        run.exit_status = dice_percent(&sim->dice, 60) ? (int)dice_between(&sim->dice, 1, 255) : 0;
+        break;
+    case RUNS_INTO_SIGNAL:
+        run.signal = 11;
+        break;
+    case RUNS_FOR_EVER:
+        run.run_ns = NEVER;
+        break;
+    case RUNS_WORKER_DOWN:
+        run.worker_down = true;
+        break;
+    case PRINTS_TOO_MUCH:
+        run.output_bytes = OUTPUT_KEPT;
+        run.output_cut = true;
+        break;
+    case STARTS_SELDOM:
+        run.start_error = dice_percent(&sim->dice, 60) ? EAGAIN : 0;
+        break;
+    case STARTS_NEVER:
+        run.start_error = ENOENT;
+        break;
+    }
+    return run;
+}
