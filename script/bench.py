@@ -11,6 +11,7 @@ import datetime
 import json
 import os
 import platform
+import random
 import resource
 import shutil
 import signal
@@ -155,9 +156,11 @@ def throughput(seconds):
 
 
 def latencies(seconds):
-    """The latency asked for, then what the programs themselves take of it: fewer tasks, and no disk."""
+    """What the disk alone takes, the latency asked for, then what the programs themselves take of it: fewer tasks,
+    and no disk."""
     try:
-        return [*latency(seconds, RATE, SCRATCH, ""), *latency(seconds, RATE // 10, SCRATCH, ""),
+        return [("the disk alone: four commits, each two flushes, two processes", floor(min(seconds, 5))),
+                *latency(seconds, RATE, SCRATCH, ""), *latency(seconds, RATE // 10, SCRATCH, ""),
                 *latency(seconds, RATE, MEMORY, ", stores in memory"),
                 *latency(seconds, RATE // 10, MEMORY, ", stores in memory")]
     finally:
@@ -221,6 +224,38 @@ def sync_ms():
             times.append(time.perf_counter() - start)
     os.unlink(path)
     return sorted(times)[len(times) // 2] * 1000
+
+
+def commits_s(path, seconds):
+    """Durations of a task's four commits, as the disk alone makes them: 8 pages in place, flush, one page, flush."""
+    pages = 16384
+    with open(path, "wb", buffering=0) as file:
+        file.write(bytes(4096 * pages))
+        os.fsync(file.fileno())
+        times = []
+        end = time.perf_counter() + seconds
+        while (start := time.perf_counter()) < end:
+            for _ in range(4):
+                for _ in range(8):
+                    os.pwrite(file.fileno(), b"x" * 4096, 4096 * random.randrange(pages))
+                os.fdatasync(file.fileno())
+                os.pwrite(file.fileno(), b"x" * 4096, 0)
+                os.fdatasync(file.fileno())
+            times.append(time.perf_counter() - start)
+    os.unlink(path)
+    return times
+
+
+def floor(seconds):
+    """What the disk alone takes for the four commits of a task, while a second process does the same."""
+    os.makedirs(SCRATCH, exist_ok=True)
+    other = os.fork()
+    if other == 0:
+        commits_s(os.path.join(SCRATCH, "other"), seconds + 1)
+        os._exit(0)
+    times = sorted(commits_s(os.path.join(SCRATCH, "own"), seconds))
+    os.waitpid(other, 0)
+    return f"p50 {times[len(times) // 2] * 1000:.2f} ms"
 
 
 def machine():
