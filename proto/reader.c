@@ -273,6 +273,20 @@ struct bytes read_raw(struct reader *reader)
     return (struct bytes){from, (size_t)(reader->at - from)};
 }
 
+struct bytes read_map_value(struct bytes map, const char *key)
+{
+    struct reader reader;
+    reader_init(&reader, map);
+    uint32_t pairs = map.size == 0 ? 0 : read_map(&reader, UINT32_MAX);
+    for (uint32_t i = 0; i < pairs && !reader_failed(&reader); i++) {
+        struct bytes name = read_str(&reader, 0, SIZE_MAX);
+        struct bytes value = read_raw(&reader);
+        if (!reader_failed(&reader) && bytes_are(name, key))
+            return value;
+    }
+    return (struct bytes){map.data, 0};
+}
+
 void read_skip(struct reader *reader, uint32_t count, uint32_t read)
 {
     for (uint32_t i = read; i < count && !reader_failed(reader); i++)

@@ -65,6 +65,8 @@ struct bytes read_text(struct reader *reader, size_t max);
 
 /* One whole value of any type, checked to its end (depth, truncation): its exact bytes. */
 struct bytes read_raw(struct reader *reader);
+/* The bytes of the value of `key` in an encoded map; size 0 if it has none, or is no map. O(map). */
+struct bytes read_map_value(struct bytes map, const char *key);
 /* Skip the rest of an array of which `read` of `count` elements were read: trailing fields are ignored. */
 void read_skip(struct reader *reader, uint32_t count, uint32_t read);
 

@@ -57,22 +57,17 @@ static void give_back(struct region *region, uint32_t index, struct outputs *out
     region->dispatch = true;
 }
 
+static bool is_set(struct bytes result, const char *key)
+{
+    struct bytes value = read_map_value(result, key);
+    return value.size > 0 && value.data[0] != 0xc0; /* nil */
+}
+
 static const char *failure_reason(const struct outcome_entry *entry)
 {
-    struct reader reader;
-    reader_init(&reader, entry->outcome);
-    uint32_t pairs = entry->outcome.size == 0 ? 0 : read_map(&reader, 64);
-    bool exited = false, signalled = false;
-    for (uint32_t i = 0; i < pairs && !reader_failed(&reader); i++) {
-        struct bytes key = read_str(&reader, 0, NAME_BYTES_MAX);
-        struct bytes value = read_raw(&reader);
-        bool set = value.size > 0 && value.data[0] != 0xc0; /* nil */
-        exited = exited || (set && bytes_are(key, "exit"));
-        signalled = signalled || (set && bytes_are(key, "signal"));
-    }
-    if (signalled)
+    if (is_set(entry->outcome, "signal"))
         return "signal";
-    if (exited)
+    if (is_set(entry->outcome, "exit"))
         return "exit_status";
     return entry->flags & OUTCOME_PERMANENT ? "cannot_start" : "error";
 }

@@ -384,3 +384,18 @@ Test(reader, trailing_bytes_are_an_error_of_finish)
     reader_finish(&reader);
     cr_assert_eq(reader.error, READER_TRAILING);
 }
+
+Test(reader, the_value_of_a_key)
+{
+    /* {"a": 1, "bc": [2, 3], "d": nil} and the same cut short */
+    static const uint8_t map[] = {0x83, 0xa1, 'a', 1, 0xa2, 'b', 'c', 0x92, 2, 3, 0xa1, 'd', 0xc0};
+    const struct bytes whole = {map, sizeof map}, cut = {map, 8}, none = {NULL, 0}, number = {map + 3, 1};
+    struct bytes value = read_map_value(whole, "bc");
+    cr_expect(value.data == map + 7 && value.size == 3);
+    cr_expect_eq(read_map_value(whole, "d").size, 1);
+    cr_expect_eq(read_map_value(whole, "b").size, 0);
+    cr_expect_eq(read_map_value(cut, "a").size, 1);
+    cr_expect_eq(read_map_value(cut, "bc").size, 0);
+    cr_expect_eq(read_map_value(none, "a").size, 0);
+    cr_expect_eq(read_map_value(number, "a").size, 0);
+}
