@@ -129,17 +129,18 @@ static void note_free_bytes(struct store *store)
 {
     uint64_t used = used_bytes(store);
     uint64_t free_bytes = store->max_bytes > used ? store->max_bytes - used : 0;
-    uint64_t room = room_bytes(store, used);
+    uint64_t room = room_bytes(store, used), quarter = store->max_bytes / 4;
+    room = room > quarter ? room - quarter : 0; /* copies on write need the disk as well as the map */
     atomic_store_explicit(&store->free_bytes, free_bytes < room ? free_bytes : room, memory_order_relaxed);
 }
 
-/* A disk that is smaller than max_bytes is what gets full, so watermarks are shares of it. */
+/* A disk that is smaller than max_bytes and its quarter is what gets full, so watermarks are shares of it. */
 static void note_max_bytes(struct store *store)
 {
     uint64_t used = used_bytes(store);
     uint64_t room = room_bytes(store, used);
-    if (store->max_bytes > used && store->max_bytes - used > room)
-        store->max_bytes = used + room;
+    if (room < UINT64_MAX - used && store->max_bytes > (used + room) / 5 * 4)
+        store->max_bytes = (used + room) / 5 * 4;
 }
 
 uint64_t store_max_bytes(const struct store *store)
