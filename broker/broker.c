@@ -38,6 +38,7 @@ struct broker *broker_new(const struct broker_options *options)
     };
     ledger_init(&broker->tasks, &ledger, &broker->ended);
     watches_init(&broker->watches);
+    room_init(&broker->room, options->watermark_percent);
     return broker;
 }
 
@@ -230,14 +231,12 @@ static void on_due(struct broker *broker, uint32_t index, struct outputs *output
 
 static void make_room(struct broker *broker, struct outputs *outputs)
 {
-    if (!broker_store_is_full(broker)) {
-        broker->full_since_wall_ms = 0;
+    bool full = !room_for_new(&broker->room, broker->tasks.tasks.live, outputs);
+    if (full && !broker->full)
+        outputs_trace(outputs, TRACE_STORE_FULL, NULL, broker->room.free_bytes, broker->room.max_bytes);
+    broker->full = full;
+    if (!full)
         return;
-    }
-    if (broker->full_since_wall_ms == 0) {
-        broker->full_since_wall_ms = broker->tasks.wall_ms;
-        outputs_trace(outputs, TRACE_STORE_FULL, NULL, broker->store_free_bytes, broker->store_max_bytes);
-    }
     uint32_t evicted = ended_evict_received(&broker->ended, 1024, outputs);
     broker->counters.evicted += evicted;
     if (evicted == 0)
@@ -273,8 +272,10 @@ static void on_timeout(struct broker *broker, const struct event *event, struct 
 void broker_step(struct broker *broker, const struct event *event, struct outputs *outputs)
 {
     ledger_begin_step(&broker->tasks, event);
-    broker->store_free_bytes = event->store_free_bytes;
-    broker->store_max_bytes = event->store_max_bytes;
+    room_begin_step(&broker->room, event, outputs);
+    if (broker->room.paused)
+        broker->dispatch |=
+            room_for_grant(&broker->room, broker->tasks.tasks.live, ledger_granted(&broker->tasks), outputs);
     switch (event->kind) {
     case EVENT_RESTORE:
         restore(broker, event);

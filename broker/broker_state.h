@@ -14,6 +14,7 @@
 #include "broker/query.h"
 #include "broker/watches.h"
 #include "engine/ledger.h"
+#include "engine/room.h"
 
 enum { RECENT_MAX = 256 };
 
@@ -26,7 +27,7 @@ struct recent {
 struct broker_counters {
     uint64_t submitted, accepted, duplicates, conflicts, throttled, refused, store_full;
     uint64_t completed, failed, cancelled, expired;
-    uint64_t reruns, late, malformed, evicted;
+    uint64_t reruns, late, malformed, evicted, dropped;
 };
 
 struct broker {
@@ -44,8 +45,8 @@ struct broker {
     bool dispatch;  /* something became ready, or credit came free */
     bool more_work; /* a cursor stopped for want of room */
     bool draining;
-    uint64_t full_since_wall_ms; /* 0 = below the watermark */
-    uint64_t store_free_bytes, store_max_bytes;
+    bool full; /* above the watermark */
+    struct room room;
 };
 
 /* ---- submit.c, requests.c ---- */
@@ -68,9 +69,6 @@ void broker_refuse(struct broker *broker, const struct event *event, uint64_t se
 /* Likewise for an unknown or repeated field, named in the reason. */
 void broker_refuse_field(struct broker *broker, const struct event *event, uint64_t sequence,
                          struct bytes field, struct outputs *outputs);
-/* Above the watermark: new work is refused. */
-bool broker_store_is_full(const struct broker *broker);
-
 /* ---- regions.c ---- */
 void broker_on_child_message(struct broker *broker, const struct event *event,
                              const struct message_header *header, struct outputs *outputs);

@@ -5,25 +5,10 @@
 #include "engine/rows.h"
 #include "proto/assert.h"
 
-/* The value of `key` in a map, size 0 if there is none. */
-static struct bytes row_value(struct bytes map, const char *key)
-{
-    struct reader reader;
-    reader_init(&reader, map);
-    uint32_t pairs = read_map(&reader, 64);
-    for (uint32_t i = 0; i < pairs && !reader_failed(&reader); i++) {
-        struct bytes name = read_str(&reader, 0, NAME_BYTES_MAX);
-        struct bytes value = read_raw(&reader);
-        if (!reader_failed(&reader) && bytes_are(name, key))
-            return value;
-    }
-    return (struct bytes){map.data, 0};
-}
-
 bool row_read_id(struct bytes map, struct task_id *ret_id)
 {
     struct reader reader;
-    reader_init(&reader, row_value(map, "id"));
+    reader_init(&reader, read_map_value(map, "id"));
     struct bytes id = read_bin(&reader, TASK_ID_BYTES, TASK_ID_BYTES);
     if (id.size == TASK_ID_BYTES)
         memcpy(ret_id->bytes, id.data, TASK_ID_BYTES);
@@ -33,7 +18,7 @@ bool row_read_id(struct bytes map, struct task_id *ret_id)
 static struct bytes row_state(struct bytes map)
 {
     struct reader reader;
-    reader_init(&reader, row_value(map, "state"));
+    reader_init(&reader, read_map_value(map, "state"));
     return read_str(&reader, 0, NAME_BYTES_MAX);
 }
 
@@ -205,7 +190,7 @@ static void write_groups(struct writer *writer, const struct group *groups, uint
 static uint32_t considered_below(struct bytes answer, struct bytes *ret_elements)
 {
     struct reader reader;
-    reader_init(&reader, answer.size == 0 ? answer : row_value(answer, "considered"));
+    reader_init(&reader, answer.size == 0 ? answer : read_map_value(answer, "considered"));
     uint32_t count = reader.at == reader.end ? 0 : read_array(&reader, QUERY_ROWS_MAX);
     *ret_elements = (struct bytes){reader.at, (size_t)(reader.end - reader.at)};
     return reader_failed(&reader) ? 0 : count;
@@ -231,7 +216,7 @@ static uint32_t pairs_without_considered(struct bytes answer)
     struct reader reader;
     reader_init(&reader, answer);
     uint32_t pairs = read_map(&reader, 64);
-    return pairs - (row_value(answer, "considered").size > 0);
+    return pairs - (read_map_value(answer, "considered").size > 0);
 }
 
 static void reply_explain(struct broker *broker, struct query *query, struct outputs *outputs)
@@ -399,6 +384,7 @@ static void write_cluster_row(struct broker *broker, struct writer *writer)
         {"late", counted->late},
         {"malformed", counted->malformed},
         {"evicted", counted->evicted},
+        {"dropped", counted->dropped},
     };
     enum { COUNTERS = sizeof counters / sizeof counters[0] };
     const uint32_t *counts = broker->tasks.counts;
@@ -412,8 +398,8 @@ static void write_cluster_row(struct broker *broker, struct writer *writer)
     write_named(writer, "ready", counts[TASK_READY]);
     write_named(writer, "granted", (uint64_t)counts[TASK_GRANTED] + counts[TASK_RUNNING]);
     write_named(writer, "ended", broker->ended.next - broker->ended.first);
-    write_named(writer, "store_free_bytes", broker->store_free_bytes);
-    write_named(writer, "store_max_bytes", broker->store_max_bytes);
+    write_named(writer, "store_free_bytes", broker->room.free_bytes);
+    write_named(writer, "store_max_bytes", broker->room.max_bytes);
     write_str(writer, "counters");
     write_map(writer, COUNTERS);
     for (size_t i = 0; i < COUNTERS; i++)

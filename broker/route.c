@@ -70,7 +70,9 @@ enum task_reason route_reason(struct broker *broker, uint16_t class)
     }
     if (!reachable)
         return REASON_NO_REGION;
-    return capable ? REASON_NO_CREDIT : REASON_NO_CAPABLE_WORKER;
+    if (!capable)
+        return REASON_NO_CAPABLE_WORKER;
+    return broker->room.paused ? REASON_STORE_FULL : REASON_NO_CREDIT;
 }
 
 void route_explain(struct broker *broker, struct child *region, uint16_t class, char *to, size_t size)
@@ -98,6 +100,8 @@ void route_explain(struct broker *broker, struct child *region, uint16_t class, 
         text_add(&text, " for ");
         text_add_number(&text, offer->slots);
         text_add(&text, " slots: no credit");
+    } else if (broker->room.paused) {
+        text_add(&text, "has credit; the broker's store is full");
     }
 }
 
@@ -106,6 +110,8 @@ void broker_dispatch(struct broker *broker, struct outputs *outputs)
     struct ledger *tasks = &broker->tasks;
     uint32_t barren = 0; /* classes in a row that nobody had credit for */
     while (tasks->ready.count > 0 && barren < tasks->ready.ring_count) {
+        if (!room_for_grant(&broker->room, tasks->tasks.live, ledger_granted(tasks), outputs))
+            break; /* each step looks whether there is room again */
         if (ledger_room(tasks, outputs) < 512 || outputs_full(outputs)) {
             broker->more_work = true;
             return;

@@ -50,15 +50,50 @@ static void finish(struct broker *broker, uint32_t index, enum task_end end, boo
     broker->dispatch = true;
 }
 
+/* The outcome without what makes it large. Returns its size. */
+static size_t put_without_result(struct outputs *outputs, uint64_t arrival, struct bytes outcome)
+{
+    static const char *const kept[] = {"worker", "attempt", "attempts_max", "fence"};
+    enum { KEPT = sizeof kept / sizeof kept[0], VALUE_BYTES_MAX = 2 * NAME_BYTES_MAX + 8 };
+    struct writer *writer = outputs_put(outputs, TABLE_OUTCOMES, arrival, 0);
+    size_t from = writer->size;
+    write_map(writer, KEPT + 3);
+    write_str(writer, "reason");
+    write_str(writer, "result_dropped");
+    for (int i = 0; i < KEPT; i++) {
+        struct bytes value = read_map_value(outcome, kept[i]);
+        write_str(writer, kept[i]);
+        if (value.size == 0 || value.size > VALUE_BYTES_MAX)
+            write_nil(writer);
+        else
+            write_raw(writer, value);
+    }
+    write_str(writer, "result");
+    write_nil(writer);
+    write_str(writer, "history");
+    write_array(writer, 0);
+    size_t size = writer->size - from;
+    outputs_put_end(outputs);
+    return size;
+}
+
 void broker_settle(struct broker *broker, uint32_t index, const struct outcome_entry *entry,
                    struct outputs *outputs)
 {
     const struct task *task = ledger_task(&broker->tasks, index);
-    outputs_put(outputs, TABLE_OUTCOMES, task->arrival, 0);
-    outputs_put_borrow(outputs, entry->outcome);
-    outputs_put_end(outputs);
+    size_t size = entry->outcome.size;
+    room_learn(&broker->room, size);
+    if (room_for_result(&broker->room, broker->tasks.tasks.live, size, outputs)) {
+        outputs_put(outputs, TABLE_OUTCOMES, task->arrival, 0);
+        outputs_put_borrow(outputs, entry->outcome);
+        outputs_put_end(outputs);
+    } else {
+        outputs_trace(outputs, TRACE_RESULT_DROPPED, &task->id, size, entry->end);
+        broker->counters.dropped++;
+        size = put_without_result(outputs, task->arrival, entry->outcome);
+    }
     bool dup = (task->flags & TASK_DUP_POSSIBLE) != 0 || (entry->flags & OUTCOME_DUP_POSSIBLE) != 0;
-    finish(broker, index, entry->end, dup, entry->outcome.size, outputs);
+    finish(broker, index, entry->end, dup, size, outputs);
 }
 
 void broker_end(struct broker *broker, uint32_t index, enum task_end end, const char *reason,

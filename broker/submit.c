@@ -8,7 +8,6 @@
 
 enum {
     RETRY_AFTER_MS = 1000,
-    FULL_MARGIN_MIN = 64 * 1024,
     ENVELOPE_BYTES_MAX = FRAME_BYTES_MAX - 1024, /* room for the head of the ASSIGN that carries it down */
 };
 
@@ -116,13 +115,6 @@ static void write_verdict(struct writer *writer, const struct verdict *verdict)
     }
 }
 
-bool broker_store_is_full(const struct broker *broker)
-{
-    uint64_t max = broker->store_max_bytes;
-    uint64_t margin = max / 100 * (100 - broker->options.watermark_percent) + FULL_MARGIN_MIN;
-    return max != 0 && broker->store_free_bytes < margin;
-}
-
 static void refuse(struct broker *broker, struct verdict *verdict, const char *status, enum error_code code,
                    const char *reason, uint32_t retry_after_ms)
 {
@@ -201,7 +193,7 @@ static uint32_t take(struct broker *broker, const struct event *event, struct by
         refuse(broker, verdict, "refused", ERROR_DRAINING, "this node is shutting down", RETRY_AFTER_MS);
         return 0;
     }
-    if (broker_store_is_full(broker)) {
+    if (!room_for_new(&broker->room, broker->tasks.tasks.live, outputs)) {
         refuse(broker, verdict, "refused", ERROR_STORE_FULL,
                "the store is above its watermark; try again later", RETRY_AFTER_MS);
         return 0;

@@ -19,6 +19,7 @@ static void describe(const struct outcome *outcome, char to[CAUSE_BYTES])
         {"workers_lost", "its workers were lost again and again"},
         {"regions_lost", "its regions were lost again and again"},
         {"deadline", "its deadline passed"},
+        {"result_dropped", "the store was full, its result was dropped"},
         {"may_still_run", "cancelled, but whoever held it was lost: it may still run"},
     };
     if (bytes_are(outcome->reason, "exit_status") && outcome->exited) {
@@ -75,6 +76,8 @@ enum exit_code outcome_pass_through(const struct outcome *outcome)
         report(outcome);
     else if (!outcome->has_outcome)
         fprintf(stderr, "task %s completed; its result was kept for result_ttl and is gone\n", id);
+    else if (!outcome->has_result && outcome->reason.size > 0)
+        report(outcome);
     return completed ? EXIT_OK : EXIT_TASK_FAILED;
 }
 

@@ -118,6 +118,12 @@ void ledger_mark_running(struct ledger *ledger, uint32_t task, uint64_t running_
 
 /* The child that holds it; NULL if it is not granted. */
 struct child *ledger_holder(const struct ledger *ledger, const struct task *task);
+/* How many are granted. */
+static inline uint32_t ledger_granted(const struct ledger *ledger)
+{
+    return ledger->counts[TASK_GRANTED] + ledger->counts[TASK_RUNNING];
+}
+
 static inline bool task_is_granted(const struct task *task)
 {
     return task->state == TASK_GRANTED || task->state == TASK_RUNNING;

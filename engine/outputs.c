@@ -72,6 +72,7 @@ void outputs_reset(struct outputs *outputs)
     outputs->trace_count = outputs->piece_count = 0;
     outputs->operations = outputs->step_operations = 0;
     outputs->bytes = 0;
+    outputs->disk_bytes = 0;
     outputs->arena.size = 0;
     outputs->chain = NULL;
     memset(outputs->open_keys, 0, OPEN_SLOTS * sizeof *outputs->open_keys);
@@ -192,6 +193,7 @@ void outputs_put_end(struct outputs *outputs)
     ASSERT(outputs->write_count != 0);
     ASSERT(outputs->chain == &outputs->writes[outputs->write_count - 1].value);
     end_chain(outputs);
+    outputs->disk_bytes += record_disk_bytes(outputs->writes[outputs->write_count - 1].value.size);
 }
 
 void outputs_erase(struct outputs *outputs, enum table table, uint64_t number)

@@ -116,6 +116,7 @@ struct outputs {
     uint32_t operations;      /* of the batch so far */
     uint32_t step_operations; /* at the start of the running step */
     size_t bytes;             /* of values and frames, for BATCH_BYTES */
+    uint64_t disk_bytes;      /* what the puts may take on disk, at most */
     uint64_t *open_keys;      /* (peer, kind) -> open message, direct mapped */
     uint32_t *open_messages;
     uint32_t *order; /* after outputs_close: message_count message indices in the order they leave */

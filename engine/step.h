@@ -56,7 +56,7 @@ struct event {
     uint64_t now_ns;  /* CLOCK_BOOTTIME of the host; never goes back */
     uint64_t wall_ms; /* wall clock, may jump */
     uint64_t random[2];
-    uint64_t store_free_bytes; /* what may still be written before store.max_bytes */
+    uint64_t store_free_bytes; /* before store.max_bytes, less what earlier steps put and is not committed */
     uint64_t store_max_bytes;
     uint32_t commit_age_ms; /* age of the oldest batch handed to the disk and not yet committed */
     uint64_t peer;          /* MESSAGE, LINK_DOWN: peer.h */

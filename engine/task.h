@@ -34,6 +34,7 @@ enum task_state {
     X(NO_CAPABLE_WORKER, "no_capable_worker")                                                                \
     X(NO_REGION, "no_region")                                                                                \
     X(SUSPECT, "suspect")                                                                                    \
+    X(STORE_FULL, "store_full")                                                                              \
     X(SENT, "sent")
 
 enum task_reason {

@@ -44,6 +44,8 @@ enum trace_level { TRACE_DEBUG, TRACE_INFO, TRACE_WARN };
     X(GRANT_REWRITTEN, DEBUG, "grant %a rewritten, %b tasks still live")                                     \
     X(STORE_FULL, WARN, "store above its watermark: %a bytes free of %b")                                    \
     X(STORE_EVICTED, INFO, "%a received results evicted to make room")                                       \
+    X(DISPATCH_PAUSED, WARN, "dispatch pauses until the store has room: %a bytes free of %b")                \
+    X(RESULT_DROPPED, WARN, "result dropped, the store is full: %a bytes, ended as %b")                      \
     X(DRAIN_STARTED, INFO, "draining: %a tasks held")                                                        \
     X(DRAIN_DONE, INFO, "drained")                                                                           \
     X(SPOOLED, DEBUG, "outcome spooled as %a")                                                               \

@@ -58,6 +58,26 @@ static void follow_step(struct host *host)
     }
 }
 
+/* What the records may take that were asked for and are not committed yet: those of an idle batch are none.
+ */
+static uint64_t asked_bytes(const struct host *host)
+{
+    uint64_t bytes = 0;
+    for (size_t i = 0; i < sizeof host->batches / sizeof host->batches[0]; i++)
+        bytes += host->batches[i].outputs.disk_bytes;
+    return bytes;
+}
+
+static void tell_store(const struct host *host, struct event *event)
+{
+    event->store_free_bytes = event->store_max_bytes = UINT64_MAX;
+    if (host->store == NULL)
+        return;
+    uint64_t free_bytes = store_free_bytes(host->store), asked = asked_bytes(host);
+    event->store_free_bytes = free_bytes > asked ? free_bytes - asked : 0;
+    event->store_max_bytes = store_max_bytes(host->store);
+}
+
 void host_step(struct host *host, struct event *event)
 {
     struct batch *batch = host->gathering;
@@ -65,8 +85,7 @@ void host_step(struct host *host, struct event *event)
     event->now_ns = clock_now_ns(&host->clock);
     event->wall_ms = clock_wall_ms();
     clock_random(&host->clock, event->random);
-    event->store_free_bytes = host->store == NULL ? UINT64_MAX : store_free_bytes(host->store);
-    event->store_max_bytes = host->store == NULL ? UINT64_MAX : store_max_bytes(host->store);
+    tell_store(host, event);
     if (host->commit.count != 0)
         event->commit_age_ms =
             (uint32_t)((event->now_ns - host->commit.batches[0]->handed_ns) / NANOSECONDS_PER_MS);
@@ -209,8 +228,7 @@ static bool may_hand_over(struct host *host)
 {
     if (host->commit.count == 0)
         return !waits_for_company(host);
-    return host->commit.count < COMMIT_DEPTH &&
-           host->gathering->outputs.write_count >= PIPELINED_WRITES_MIN;
+    return host->commit.count < COMMIT_DEPTH && host->gathering->outputs.write_count >= PIPELINED_WRITES_MIN;
 }
 
 static void hand_over(struct host *host)

@@ -90,6 +90,8 @@ static void explain(struct region *region, const struct task *task, char *to, si
         text_add(&text, "waits before its next attempt");
     } else if (slots == 0) {
         text_add(&text, "no worker runs its type with its capabilities");
+    } else if (region->room.paused) {
+        text_add(&text, "its store is full: dispatch pauses");
     } else {
         text_add_number(&text, busy);
         text_add(&text, " of ");

@@ -6,7 +6,12 @@
 #include "proto/assert.h"
 #include "region/region_state.h"
 
-enum { HISTORY_BYTES_MAX = 16 * 1024, OUTCOME_HEAD_BYTES = 64, RESULT_FIELDS = 3 };
+enum {
+    HISTORY_BYTES_MAX = 16 * 1024,
+    HISTORY_ENTRY_BYTES = 512, /* bound of one */
+    OUTCOME_HEAD_BYTES = 64,
+    RESULT_FIELDS = 3,
+};
 
 struct fence region_fence_above(const struct task *task)
 {
@@ -27,16 +32,38 @@ static void write_where(struct writer *writer, const struct region *region, cons
     write_str_bytes(writer, (struct bytes){text, size});
 }
 
+static bool has_room(const struct region *region, size_t size, const struct outputs *outputs)
+{
+    return room_for_result(&region->room, region->tasks.tasks.live, size, outputs);
+}
+
+/* Its result, or none if the store has no room for it; the reason then says so. */
+static struct bytes fitting_result(struct region *region, const struct task *task,
+                                   const struct attempt_end *end, const char **ret_reason,
+                                   struct outputs *outputs)
+{
+    size_t size = end->result.size;
+    *ret_reason = end->reason;
+    room_learn(&region->room, size);
+    if (has_room(region, size, outputs))
+        return end->result;
+    outputs_trace(outputs, TRACE_RESULT_DROPPED, &task->id, size, end->end);
+    *ret_reason = "result_dropped";
+    return (struct bytes){end->result.data, 0};
+}
+
 void region_end(struct region *region, uint32_t index, const struct attempt_end *end, struct outputs *outputs)
 {
     const struct task *task = ledger_task(&region->tasks, index);
+    const char *reason;
+    struct bytes result = fitting_result(region, task, end, &reason, outputs);
     uint8_t fence[FENCE_BYTES];
     fence_encode(task->fence, fence); /* what its process was given, whatever custody it is reported under */
     struct writer *writer = outputs_put(outputs, TABLE_OUTCOMES, task->arrival, 0);
     size_t from = writer->size;
     write_map(writer, 7);
     write_str(writer, "reason");
-    write_str(writer, end->reason);
+    write_str(writer, reason);
     write_str(writer, "worker");
     write_where(writer, region, end->worker);
     write_str(writer, "attempt");
@@ -46,14 +73,14 @@ void region_end(struct region *region, uint32_t index, const struct attempt_end 
     write_str(writer, "fence");
     write_bin(writer, (struct bytes){fence, FENCE_BYTES});
     write_str(writer, "result");
-    if (end->result.size == 0)
+    if (result.size == 0)
         write_nil(writer);
     size_t size = writer->size - from;
-    outputs_put_borrow(outputs, end->result);
+    outputs_put_borrow(outputs, result);
     from = writer->size;
     write_str(writer, "history");
     write_array(writer, task->history_count);
-    size += end->result.size + (writer->size - from);
+    size += result.size + (writer->size - from);
     outputs_put_end(outputs);
     ledger_keep_ended(&region->tasks, index, end->end, (uint32_t)size, outputs);
     region_report(region, index, outputs);
@@ -63,27 +90,21 @@ void region_end(struct region *region, uint32_t index, const struct attempt_end 
 /* The raw value of `key` in a worker's result map; nil if there is none. */
 static void write_result_field(struct writer *writer, struct bytes result, const char *key)
 {
-    struct reader reader;
-    reader_init(&reader, result);
-    uint32_t pairs = result.size == 0 ? 0 : read_map(&reader, 64);
+    struct bytes value = read_map_value(result, key);
     write_str(writer, key);
-    for (uint32_t i = 0; i < pairs && !reader_failed(&reader); i++) {
-        struct bytes name = read_str(&reader, 0, NAME_BYTES_MAX);
-        struct bytes value = read_raw(&reader);
-        if (!reader_failed(&reader) && bytes_are(name, key) && value.size <= 9) {
-            write_raw(writer, value);
-            return;
-        }
-    }
-    write_nil(writer);
+    if (value.size == 0 || value.size > 9)
+        write_nil(writer);
+    else
+        write_raw(writer, value);
 }
 
 void region_remember(struct region *region, uint32_t index, const struct attempt_end *end,
                      struct outputs *outputs)
 {
     struct task *task = ledger_task(&region->tasks, index);
-    if (task->history_size > HISTORY_BYTES_MAX || task->history_count == UINT8_MAX)
-        return; /* the counts go on; the story is long enough */
+    if (task->history_size > HISTORY_BYTES_MAX || task->history_count == UINT8_MAX ||
+        !has_room(region, HISTORY_ENTRY_BYTES, outputs))
+        return; /* the counts go on; the story is long enough, or there is no room for it */
     struct writer *writer = outputs_put(outputs, TABLE_ATTEMPTS, task->arrival, task->history_count);
     size_t from = writer->size;
     write_map(writer, 4 + RESULT_FIELDS);

@@ -33,7 +33,9 @@ enum task_reason place_reason(struct region *region, uint16_t class)
 {
     uint32_t slots, busy;
     place_slots(region, class, &slots, &busy);
-    return slots == 0 ? REASON_NO_CAPABLE_WORKER : REASON_NO_CREDIT;
+    if (slots == 0)
+        return REASON_NO_CAPABLE_WORKER;
+    return region->room.paused ? REASON_STORE_FULL : REASON_NO_CREDIT;
 }
 
 void place_slots(struct region *region, uint16_t class, uint32_t *ret_slots, uint32_t *ret_busy)
@@ -72,6 +74,8 @@ void region_dispatch(struct region *region, struct outputs *outputs)
     uint32_t barren = 0;
     raise_epoch(region, outputs);
     while (tasks->ready.count > 0 && barren < tasks->ready.ring_count) {
+        if (!room_for_grant(&region->room, tasks->tasks.live, ledger_granted(tasks), outputs))
+            break; /* each step looks whether there is room again */
         if (ledger_room(tasks, outputs) < 512 || outputs_full(outputs)) {
             region->more_work = true;
             return;

@@ -34,6 +34,7 @@ struct region *region_new(const struct region_options *options)
     ledger_init(&region->tasks, &ledger, NULL);
     uplink_init(&region->uplink, options->name, "region", options->reconnect_min_ms,
                 options->reconnect_max_ms);
+    room_init(&region->room, options->watermark_percent);
     return region;
 }
 
@@ -209,8 +210,10 @@ static void on_timeout(struct region *region, const struct event *event, struct 
 void region_step(struct region *region, const struct event *event, struct outputs *outputs)
 {
     ledger_begin_step(&region->tasks, event);
-    region->store_free_bytes = event->store_free_bytes;
-    region->store_max_bytes = event->store_max_bytes;
+    room_begin_step(&region->room, event, outputs);
+    if (region->room.paused)
+        region->dispatch |=
+            room_for_grant(&region->room, region->tasks.tasks.live, ledger_granted(&region->tasks), outputs);
     region->random = event->random[0];
     switch (event->kind) {
     case EVENT_RESTORE:

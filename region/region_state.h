@@ -10,6 +10,7 @@
 #define MERIDIAN_REGION_REGION_STATE_H
 
 #include "engine/ledger.h"
+#include "engine/room.h"
 #include "engine/uplink.h"
 #include "region/region.h"
 
@@ -33,7 +34,7 @@ struct region {
     uint64_t incapable_since_ns[CLASSES_MAX + 1]; /* since when no worker could run the class; 0 = one can */
     uint64_t incapable_check_ns;
     bool dispatch, more_work, draining;
-    uint64_t store_free_bytes, store_max_bytes;
+    struct room room;
     uint64_t random; /* of the running event, for jitter */
 };
 

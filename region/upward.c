@@ -107,13 +107,6 @@ static bool assign_known(struct region *region, uint32_t index, const struct ass
     return true;
 }
 
-static bool store_is_full(const struct region *region)
-{
-    /* What the broker may still send fits the room above the watermark; only a nearly full store refuses. */
-    uint64_t margin = region->store_max_bytes / 100 * (100 - region->options.watermark_percent) / 2;
-    return region->store_max_bytes != 0 && region->store_free_bytes < margin;
-}
-
 static void on_assign(struct region *region, struct reader *reader, struct outputs *outputs)
 {
     struct assign_entry assign;
@@ -124,7 +117,8 @@ static void on_assign(struct region *region, struct reader *reader, struct outpu
     if (index != 0 && assign_known(region, index, &assign, outputs))
         return;
     struct task_problem problem = task_parse(assign.envelope, UINT64_MAX, &fields);
-    if (problem.code != ERROR_NONE || region->draining || store_is_full(region)) {
+    bool room = room_for_custody(&region->room, region->tasks.tasks.live, outputs);
+    if (problem.code != ERROR_NONE || region->draining || !room) {
         send_refused(region, &assign,
                      problem.code != ERROR_NONE ? problem.code
                      : region->draining         ? ERROR_DRAINING

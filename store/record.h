@@ -42,5 +42,7 @@ const char *table_text(enum table table);
 /* Tables whose records a restart delivers as RESTORE events, in this order. The others are only read by
  * reference. */
 bool table_is_restored(enum table table);
+/* What a record of `size` bytes takes on disk at most, its key and its share of the pages' waste included. */
+uint64_t record_disk_bytes(size_t size);
 
 #endif

@@ -6,8 +6,6 @@
 #include "worker/result.h"
 #include "worker/worker_node.h"
 
-enum { STORE_MARGIN_BYTES = 256 * 1024 };
-
 static size_t entry_bound(const struct held *held)
 {
     if (held->entry_bytes != 0)
@@ -144,17 +142,15 @@ static uint64_t due_ns(const struct worker *worker)
 
 static void put_due(struct worker *worker, const struct event *event, struct outputs *outputs)
 {
-    uint64_t free_bytes = event->store_free_bytes;
     while (due_ns(worker) <= event->now_ns && outputs_room(outputs) != 0 && !outputs_full(outputs)) {
         struct held *held = TAILQ_FIRST(&worker->fresh);
-        size_t bytes = entry_bound(held) + STORE_MARGIN_BYTES;
-        if (free_bytes < bytes) { /* the disk is full: it stays in memory, and is asked about again */
+        if (!room_for_record(&worker->room, 0, entry_bound(held),
+                             outputs)) { /* the disk is full: it stays in memory, and is asked about again */
             outputs_trace(outputs, TRACE_STORE_FULL, NULL, event->store_free_bytes, event->store_max_bytes);
             worker->spool_retry_ns =
                 event->now_ns + (worker->options.spool_after_ms + 1) * NANOSECONDS_PER_MS;
             return;
         }
-        free_bytes -= entry_bound(held);
         spool_put(worker, held, outputs);
     }
 }

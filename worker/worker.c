@@ -11,6 +11,7 @@ enum {
     META_IDENTITY = 1,              /* the number of our record in the table META */
     ENTRIES_MAX = 2 * WINDOW_TASKS, /* whatever window an earlier configuration had, its spool fits */
     STORED_META_FIELDS = 2,
+    SPOOL_WATERMARK_PERCENT = 80,
 };
 
 void worker_options_default(struct worker_options *options)
@@ -56,6 +57,7 @@ struct worker *worker_new(const struct worker_options *options)
         return NULL;
     worker->options = *options;
     worker->spool_next = 1;
+    room_init(&worker->room, SPOOL_WATERMARK_PERCENT);
     TAILQ_INIT(&worker->waiting);
     TAILQ_INIT(&worker->unreported);
     TAILQ_INIT(&worker->fresh);
@@ -209,6 +211,7 @@ void worker_step(struct worker *worker, const struct event *event, struct output
     if (!worker->seeded)
         held_seed(&worker->held, event->random[0]);
     worker->seeded = true;
+    room_begin_step(&worker->room, event, outputs);
     if (worker->done)
         return;
     switch (event->kind) {

@@ -10,6 +10,7 @@
 #ifndef MERIDIAN_WORKER_WORKER_NODE_H
 #define MERIDIAN_WORKER_WORKER_NODE_H
 
+#include "engine/room.h"
 #include "engine/uplink.h"
 #include "proto/task.h"
 #include "worker/held.h"
@@ -50,6 +51,7 @@ struct worker {
     struct held_line waiting, unreported, fresh;
     uint64_t spool_next; /* key of the next record */
     uint64_t spool_retry_ns;
+    struct room room;
     uint32_t inventory, resend; /* next index, 0 = nothing to do */
     uint8_t instance[INSTANCE_BYTES];
     uint64_t boot;

@@ -129,6 +129,14 @@ Test(outcome_text, a_result_that_is_no_longer_kept)
                   "task 91d4a07e completed; its result was kept for result_ttl and is gone\n");
 }
 
+Test(outcome_text, a_result_that_a_full_store_had_no_room_for)
+{
+    struct outcome outcome = reported("completed", "result_dropped");
+    assert_passed(
+        &outcome, EXIT_OK, "",
+        "task 91d4a07e completed: the store was full, its result was dropped on us/w1, attempt 1 of 3\n");
+}
+
 Test(outcome_text, json_of_a_result)
 {
     static const uint8_t fence[FENCE_BYTES] = {[3] = 1, [11] = 2};

@@ -34,6 +34,36 @@ class Store(unittest.TestCase):
         late = client.submit(["wc", "-c"], payload=PAYLOAD)  # the library waits while the store is full
         self.assertEqual("completed", client.result(late).state)
 
+    def pour(self, slots, **stores):
+        """Small tasks that print much: twenty times what the stores of `stores` may take."""
+        cluster = self.cluster
+        cluster.broker(**stores.get("broker", {}))
+        cluster.region("eu", **stores.get("region", {}))
+        cluster.worker("eu/w1", slots=slots, worker_output_bytes="512KiB", **stores.get("worker", {}))
+        cluster.wait_up()
+        client = cluster.client()
+        return client, client.submit_many({"argv": ["head", "-c", "300000", "/dev/zero"]} for _ in range(1000))
+
+    def check_poured(self, ids, results):
+        """Each has ended; of the outputs those that had no room are missing, and say so."""
+        self.assertEqual(set(ids), set(results))
+        for result in results.values():
+            self.assertEqual("completed", result.state)
+            self.assertIn((result.reason, len(result.output)), [("", 300000), ("result_dropped", 0)])
+
+    def test_outputs_that_nobody_fetches_pause_the_broker(self):
+        client, ids = self.pour(4, broker={"store_max_bytes": "16MiB"})
+        wait_until(lambda: client.query("explain", id=ids[-1])[0]["reason"] == "store_full", "dispatch pauses")
+        results = client.results(ids, timeout_ms=60000)  # each that is received makes room
+        self.check_poured(ids, results)
+
+    def test_outputs_that_nobody_settles_pause_the_region(self):
+        client, ids = self.pour(64, region={"store_max_bytes": "16MiB"}, worker={"store_max_bytes": "16MiB"})
+        self.cluster.kill("broker")
+        wait_until(lambda: "dispatch pauses" in self.cluster.nodes["eu"].log_text(), "the region pauses")
+        self.cluster.start("broker")
+        self.check_poured(ids, client.results(ids, timeout_ms=60000))
+
     def fill(self, client, effects):
         """Tasks in every state: ended and not received, running, queued, delayed, waiting for a worker."""
         ended = client.submit_many(effects.task() for _ in range(20))

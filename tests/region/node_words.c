@@ -107,7 +107,8 @@ void words_write_result(struct writer *writer, const char *words)
     write_number_or_nil(writer, words, "signal");
     write_number_or_nil(writer, words, "run_ms");
     write_str(writer, "output");
-    write_bin(writer, bytes_of("printed"));
+    uint8_t output[RECORD_BYTES] = "printed";
+    write_bin(writer, (struct bytes){output, (size_t)words_number(words, "output", strlen("printed"))});
 }
 
 /* types=a+b capabilities=c slots=N; a second profile as more=TYPE more_slots=N. */
