@@ -48,6 +48,7 @@ _Noreturn void usage_error(const char *format, ...) __attribute__((format(printf
 /* Durations and sizes of options; a usage error names `option` if the text is not one. */
 uint64_t option_duration_ms(const char *option, const char *text);
 uint64_t option_size_bytes(const char *option, const char *text);
+enum output_mode option_output(const char *text);
 uint64_t option_number(const char *option, const char *text, uint64_t min, uint64_t max);
 
 #endif

@@ -8,6 +8,7 @@
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/time.h>
+#include <sys/uio.h>
 #include <sys/un.h>
 #include <unistd.h>
 
@@ -76,37 +77,33 @@ int dev_control_accept(int listener, char ret_request[static DEV_REQUEST_BYTES_M
     return connection;
 }
 
-void dev_control_reply(int connection, int exit_status, const char *text)
+void dev_control_reply(int connection, int exit_status, struct bytes answer)
 {
-    char reply[DEV_REPLY_BYTES_MAX];
-    int size = snprintf(reply, sizeof reply, "%c%s", '0' + exit_status, text);
-    if (size >= (int)sizeof reply)
-        size = sizeof reply - 1;
-    (void)send(connection, reply, (size_t)size, MSG_NOSIGNAL); /* the caller may have left: its own affair */
+    uint8_t status = (uint8_t)('0' + exit_status);
+    struct iovec parts[] = {{&status, 1}, {(void *)(uintptr_t)answer.data, answer.size}};
+    struct msghdr message = {.msg_iov = parts, .msg_iovlen = 2};
+    (void)sendmsg(connection, &message, MSG_NOSIGNAL); /* the caller may have left: its own affair */
     close(connection);
 }
 
-int dev_control_ask(const char *directory, const char *verb, const char *node)
+int dev_control_ask(const char *directory, const char *request, struct bytes *ret_answer)
 {
+    static uint8_t reply[DEV_REPLY_BYTES_MAX];
+    *ret_answer = (struct bytes){reply, 0};
     int connection = dev_control_connect(directory);
     if (connection < 0) {
         fprintf(stderr, "meridian: no cluster runs in %s. Start one: meridian dev\n", directory);
         return EXIT_UNAVAILABLE;
     }
     limit_wait(connection, REPLY_WAIT_S);
-    char request[DEV_REQUEST_BYTES_MAX], reply[DEV_REPLY_BYTES_MAX + 1];
-    int request_size = snprintf(request, sizeof request, "%s %s", verb, node);
     ssize_t size = -1;
-    if (request_size < (int)sizeof request &&
-        send(connection, request, (size_t)request_size, MSG_NOSIGNAL) > 0)
-        size = recv(connection, reply, sizeof reply - 1, 0);
+    if (send(connection, request, strlen(request), MSG_NOSIGNAL) > 0)
+        size = recv(connection, reply, sizeof reply, 0);
     close(connection);
     if (size <= 0) {
         fprintf(stderr, "meridian: the supervisor of %s did not answer in %d s\n", directory, REPLY_WAIT_S);
         return EXIT_UNAVAILABLE;
     }
-    reply[size] = '\0';
-    if (reply[1] != '\0')
-        fprintf(stderr, "meridian: %s\n", reply + 1);
+    *ret_answer = (struct bytes){reply + 1, (size_t)size - 1};
     return reply[0] - '0';
 }

@@ -47,6 +47,12 @@ struct dev_node *dev_plan_find(struct dev_plan *plan, const char *name)
     return NULL;
 }
 
+struct dev_node *dev_plan_parent(struct dev_plan *plan, const struct dev_node *node)
+{
+    ASSERT(node->tier != DEV_BROKER);
+    return node->tier == DEV_REGION ? &plan->nodes[0] : dev_plan_find(plan, plan->regions[node->region]);
+}
+
 static struct dev_node *add_node(struct dev_plan *plan, enum dev_tier tier, unsigned region)
 {
     ASSERT(plan->node_count < DEV_NODES_MAX);
@@ -118,10 +124,14 @@ bool dev_plan_fill(struct dev_plan *plan, const char *regions)
         struct dev_node *region = add_node(plan, DEV_REGION, i);
         strcpy(region->name, plan->regions[i]);
         strcpy(region->file, plan->regions[i]);
+        region->parent_port = regions_port(plan);
     }
     for (unsigned i = 0; i < plan->region_count; i++)
-        for (unsigned number = 1; number <= plan->workers; number++)
-            name_worker(add_node(plan, DEV_WORKER, i), plan->regions[i], number);
+        for (unsigned number = 1; number <= plan->workers; number++) {
+            struct dev_node *worker = add_node(plan, DEV_WORKER, i);
+            name_worker(worker, plan->regions[i], number);
+            worker->parent_port = workers_port(plan, i);
+        }
     return names_are_unique(plan);
 }
 
@@ -171,8 +181,13 @@ static bool write_node(const struct dev_plan *plan, const struct dev_node *node)
         return write_file(plan, name,
                           "%s\n[broker]\n"
                           "clients = tcp://127.0.0.1:%u\n"
-                          "regions = tcp://127.0.0.1:%u\n",
-                          head, dev_plan_clients_port(plan), regions_port(plan));
+                          "regions = tcp://127.0.0.1:%u\n"
+                          "%s",
+                          head, dev_plan_clients_port(plan), regions_port(plan),
+                          plan->sandbox ? "# A silent region is lost after this time; 60s unless set. Short "
+                                          "here, so that a\n# partition shows what it does soon.\n"
+                                          "region_grace = " DEV_SANDBOX_REGION_GRACE "\n"
+                                        : "");
     case DEV_REGION:
         return write_file(
             plan, name,
@@ -182,8 +197,8 @@ static bool write_node(const struct dev_plan *plan, const struct dev_node *node)
             "workers = tcp://127.0.0.1:%u\n"
             "# A silent worker is lost after this time; 10s unless set. Short here, so that the\n"
             "# loss of a worker shows soon.\n"
-            "worker_grace = 3s\n",
-            head, node->name, regions_port(plan), workers_port(plan, node->region));
+            "worker_grace = " DEV_WORKER_GRACE "\n",
+            head, node->name, node->parent_port, workers_port(plan, node->region));
     case DEV_WORKER:
         return write_file(
             plan, name,
@@ -200,7 +215,7 @@ static bool write_node(const struct dev_plan *plan, const struct dev_node *node)
             "# Ends at once inside the worker: for `meridian bench`.\n"
             "[type noop]\n"
             "builtin = noop\n",
-            head, strchr(node->name, '/') + 1, workers_port(plan, node->region), plan->slots);
+            head, strchr(node->name, '/') + 1, node->parent_port, plan->slots);
     case DEV_TIER_COUNT:
         break;
     }

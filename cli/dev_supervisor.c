@@ -23,27 +23,15 @@
 
 #include "cli/commands.h"
 #include "cli/dev_control.h"
+#include "cli/dev_state.h"
+#include "cli/table.h"
 
 enum { READY_WAIT_MS = 30 * 1000 };
 
 /* How long a tier may take to end by itself. A worker gives its tasks 5 s between TERM and KILL. */
 static const unsigned stop_wait_ms[DEV_TIER_COUNT] = {10 * 1000, 10 * 1000, 15 * 1000};
 
-enum phase { STARTING, RUNNING, STOPPING };
-
-struct supervisor {
-    struct dev_plan *plan;
-    enum phase phase;
-    int stopping; /* the tier that is being stopped; -1 when all are */
-    uint64_t stop_deadline_ms;
-    int exit_status;
-    int signals;  /* signalfd */
-    int listener; /* `dev kill` and `dev start` */
-    pid_t self, ready;
-    sigset_t inherited; /* the signal mask that children get back */
-};
-
-static uint64_t now_ms(void)
+uint64_t dev_now_ms(void)
 {
     struct timespec now;
     clock_gettime(CLOCK_MONOTONIC, &now);
@@ -92,7 +80,7 @@ _Noreturn static void become_node(const struct supervisor *supervisor, const str
     _exit(EXIT_FAILURE);
 }
 
-static bool start_node(struct supervisor *supervisor, struct dev_node *node)
+bool dev_start_node(struct supervisor *supervisor, struct dev_node *node)
 {
     pid_t pid = fork();
     if (pid == 0)
@@ -102,7 +90,20 @@ static bool start_node(struct supervisor *supervisor, struct dev_node *node)
         return false;
     }
     node->pid = pid;
+    node->since_ms = dev_now_ms();
     return true;
+}
+
+/* It has the listeners from here on; the supervisor keeps the switches. */
+static bool start_shim(struct supervisor *supervisor)
+{
+    supervisor->shim_pid = fork();
+    if (supervisor->shim_pid == 0) {
+        become_child(supervisor);
+        shim_run(supervisor->shim);
+    }
+    shim_close_listeners(supervisor->shim);
+    return supervisor->shim_pid > 0;
 }
 
 static bool start_ready_wait(struct supervisor *supervisor)
@@ -123,6 +124,27 @@ static const char *here(const char *directory)
                : "./";
 }
 
+static void print_sandbox(const struct dev_plan *plan)
+{
+    static const struct table_column columns[] = {
+        {"LINK", 0, false}, {"RTT", 0, true}, {"JITTER", 0, true}, {"LOSS", 0, true}};
+    printf("sandbox  the broker is in %s; a silent region is lost after " DEV_SANDBOX_REGION_GRACE
+           ", a worker after " DEV_WORKER_GRACE "\n",
+           plan->regions[plan->broker_region]);
+    struct table *table = table_new(columns, sizeof columns / sizeof columns[0]);
+    for (unsigned i = 0; i < plan->region_count; i++) {
+        const struct line *line = &plan->lines[i];
+        table_cell(table, "%s - broker", plan->regions[i]);
+        table_cell(table, "%.0f ms", (double)line->rtt_us / 1000);
+        table_cell(table, "%.0f ms", (double)line->jitter_us / 1000);
+        table_cell(table, "%g%%", (double)line->loss_ppm / 10000);
+    }
+    table_print(table, stdout);
+    printf("try      meridian dev partition %s | heal %s | pause %s/w1 | resume %s/w1 | status\n",
+           plan->regions[plan->region_count - 1], plan->regions[plan->region_count - 1], plan->regions[0],
+           plan->regions[0]);
+}
+
 static void print_running(const struct dev_plan *plan)
 {
     printf("broker   tcp://127.0.0.1:%u\n", dev_plan_clients_port(plan));
@@ -131,6 +153,8 @@ static void print_running(const struct dev_plan *plan)
         printf(" %s", plan->regions[i]);
     printf(", %u worker%s each, %u slot%s each\n", plan->workers, plan->workers == 1 ? "" : "s", plan->slots,
            plan->slots == 1 ? "" : "s");
+    if (plan->sandbox)
+        print_sandbox(plan);
     printf("data     %s%s   logs %s%s/log\n", here(plan->directory), plan->directory, here(plan->directory),
            plan->directory);
     printf("Ctrl-C stops everything; your tasks stay.\n");
@@ -164,7 +188,7 @@ static void report_death(const struct supervisor *supervisor, const struct dev_n
 {
     char how[64], line[1024];
     bool drained = WIFEXITED(status) && WEXITSTATUS(status) == EXIT_OK;
-    if (drained && supervisor->phase == RUNNING) {
+    if (drained && supervisor->phase == DEV_RUNNING) {
         fprintf(stderr, "meridian: %s was drained and has ended. Start it again: meridian dev start %s\n",
                 node->name, node->name);
         return;
@@ -177,7 +201,7 @@ static void report_death(const struct supervisor *supervisor, const struct dev_n
     const char *directory = supervisor->plan->directory;
     fprintf(stderr, "meridian: %s ended by itself: %s; the last line of %s%s/log/%s.log: %s\n", node->name,
             how, here(directory), directory, node->file, line);
-    if (supervisor->phase == RUNNING)
+    if (supervisor->phase == DEV_RUNNING)
         fprintf(stderr, "meridian: start it again with: meridian dev start %s\n", node->name);
 }
 
@@ -202,20 +226,30 @@ static void stop_next_tier(struct supervisor *supervisor)
         supervisor->stopping--;
         if (supervisor->stopping >= 0) {
             signal_tier(supervisor, supervisor->stopping, SIGTERM);
-            supervisor->stop_deadline_ms = now_ms() + stop_wait_ms[supervisor->stopping];
+            supervisor->stop_deadline_ms = dev_now_ms() + stop_wait_ms[supervisor->stopping];
         }
+    }
+}
+
+/* A paused node or a cut link would only make the end slower, and tasks marked that need not be. */
+static void undo_faults(struct supervisor *supervisor)
+{
+    for (unsigned i = 0; i < supervisor->plan->node_count; i++) {
+        dev_heal(supervisor, &supervisor->plan->nodes[i]);
+        dev_resume(&supervisor->plan->nodes[i]);
     }
 }
 
 static void stop(struct supervisor *supervisor, int exit_status)
 {
-    if (supervisor->phase == STOPPING)
+    if (supervisor->phase == DEV_STOPPING)
         return;
-    supervisor->phase = STOPPING;
+    supervisor->phase = DEV_STOPPING;
     supervisor->exit_status = exit_status;
     if (supervisor->ready > 0)
         kill(supervisor->ready, SIGKILL);
     supervisor->stopping = DEV_TIER_COUNT; /* above the first */
+    undo_faults(supervisor);
     stop_next_tier(supervisor);
 }
 
@@ -234,18 +268,20 @@ static void on_stop_deadline(struct supervisor *supervisor)
                     stop_wait_ms[supervisor->stopping] / 1000);
     }
     signal_tier(supervisor, supervisor->stopping, SIGKILL);
-    supervisor->stop_deadline_ms = now_ms() + stop_wait_ms[supervisor->stopping];
+    supervisor->stop_deadline_ms = dev_now_ms() + stop_wait_ms[supervisor->stopping];
 }
 
 static void on_node_end(struct supervisor *supervisor, struct dev_node *node, int status)
 {
     node->pid = 0;
+    node->paused = false;
+    node->since_ms = dev_now_ms();
     if (node->kill_reply >= 0) {
-        dev_control_reply(node->kill_reply, EXIT_OK, "");
+        dev_control_reply(node->kill_reply, EXIT_OK, (struct bytes){NULL, 0});
         node->kill_reply = -1;
-    } else if (supervisor->phase != STOPPING) {
+    } else if (supervisor->phase != DEV_STOPPING) {
         report_death(supervisor, node, status);
-        if (supervisor->phase == STARTING)
+        if (supervisor->phase == DEV_STARTING)
             stop(supervisor, EXIT_FAILURE);
     }
 }
@@ -253,14 +289,21 @@ static void on_node_end(struct supervisor *supervisor, struct dev_node *node, in
 static void on_ready_end(struct supervisor *supervisor, int status)
 {
     supervisor->ready = 0;
-    if (supervisor->phase != STARTING)
+    if (supervisor->phase != DEV_STARTING)
         return;
     if (!WIFEXITED(status) || WEXITSTATUS(status) != EXIT_OK) {
         stop(supervisor, EXIT_UNAVAILABLE);
         return;
     }
-    supervisor->phase = RUNNING;
+    supervisor->phase = DEV_RUNNING;
     print_running(supervisor->plan);
+}
+
+static void on_shim_end(struct supervisor *supervisor)
+{
+    supervisor->shim_pid = 0;
+    fprintf(stderr, "meridian: the process that is the sandbox's links has ended; the cluster stops\n");
+    stop(supervisor, EXIT_FAILURE);
 }
 
 static void reap(struct supervisor *supervisor)
@@ -269,11 +312,13 @@ static void reap(struct supervisor *supervisor)
     for (pid_t pid; (pid = waitpid(-1, &status, WNOHANG)) > 0;) {
         if (pid == supervisor->ready)
             on_ready_end(supervisor, status);
+        if (pid == supervisor->shim_pid)
+            on_shim_end(supervisor);
         for (unsigned i = 0; i < supervisor->plan->node_count; i++)
             if (supervisor->plan->nodes[i].pid == pid)
                 on_node_end(supervisor, &supervisor->plan->nodes[i], status);
     }
-    if (supervisor->phase == STOPPING)
+    if (supervisor->phase == DEV_STOPPING)
         stop_next_tier(supervisor);
 }
 
@@ -284,75 +329,20 @@ static void on_signal(struct supervisor *supervisor)
         return;
     if (caught.ssi_signo == SIGCHLD)
         reap(supervisor);
-    else if (supervisor->phase == STOPPING)
+    else if (supervisor->phase == DEV_STOPPING)
         kill_all(supervisor);
     else
-        stop(supervisor, supervisor->phase == STARTING ? EXIT_FAILURE : EXIT_OK);
-}
-
-static void kill_on_request(struct dev_node *node, int connection)
-{
-    if (node->pid == 0 || node->kill_reply >= 0) {
-        char text[DEV_REQUEST_BYTES_MAX + 64];
-        snprintf(text, sizeof text, "%s is not running. Start it: meridian dev start %s", node->name,
-                 node->name);
-        dev_control_reply(connection, EXIT_FAILURE, text);
-        return;
-    }
-    kill(node->pid, SIGKILL);
-    node->kill_reply = connection; /* answered when it is reaped */
-}
-
-static void start_on_request(struct supervisor *supervisor, struct dev_node *node, int connection)
-{
-    char text[DEV_REQUEST_BYTES_MAX + 64] = "";
-    bool started = false;
-    if (node->pid != 0)
-        snprintf(text, sizeof text, "%s runs already", node->name);
-    else if (supervisor->phase == STOPPING)
-        snprintf(text, sizeof text, "%s: the cluster is stopping", node->name);
-    else if (!(started = start_node(supervisor, node)))
-        snprintf(text, sizeof text, "cannot start %s: %s", node->name, strerror(errno));
-    dev_control_reply(connection, started ? EXIT_OK : EXIT_FAILURE, text);
-}
-
-static void unknown_node(const struct supervisor *supervisor, const char *name, int connection)
-{
-    char text[DEV_REPLY_BYTES_MAX];
-    int size = snprintf(text, sizeof text, "no node '%s' here; there are:", name);
-    for (unsigned i = 0; i < supervisor->plan->node_count && size < (int)sizeof text; i++)
-        size += snprintf(text + size, sizeof text - (size_t)size, " %s", supervisor->plan->nodes[i].name);
-    dev_control_reply(connection, EXIT_NOT_FOUND, text);
-}
-
-static void on_request(struct supervisor *supervisor)
-{
-    char request[DEV_REQUEST_BYTES_MAX];
-    int connection = dev_control_accept(supervisor->listener, request);
-    if (connection < 0)
-        return;
-    char *name = strchr(request, ' ');
-    if (name != NULL)
-        *name++ = '\0';
-    struct dev_node *node = name == NULL ? NULL : dev_plan_find(supervisor->plan, name);
-    if (node == NULL)
-        unknown_node(supervisor, name == NULL ? "" : name, connection);
-    else if (strcmp(request, "kill") == 0)
-        kill_on_request(node, connection);
-    else if (strcmp(request, "start") == 0)
-        start_on_request(supervisor, node, connection);
-    else
-        dev_control_reply(connection, EXIT_USAGE, "the supervisor knows kill and start");
+        stop(supervisor, supervisor->phase == DEV_STARTING ? EXIT_FAILURE : EXIT_OK);
 }
 
 static void run(struct supervisor *supervisor)
 {
-    while (supervisor->phase != STOPPING || supervisor->stopping >= 0) {
+    while (supervisor->phase != DEV_STOPPING || supervisor->stopping >= 0) {
         struct pollfd items[] = {{.fd = supervisor->signals, .events = POLLIN},
                                  {.fd = supervisor->listener, .events = POLLIN}};
         int wait_ms = -1;
-        if (supervisor->phase == STOPPING) {
-            uint64_t now = now_ms();
+        if (supervisor->phase == DEV_STOPPING) {
+            uint64_t now = dev_now_ms();
             wait_ms = now >= supervisor->stop_deadline_ms ? 0 : (int)(supervisor->stop_deadline_ms - now);
         }
         if (poll(items, 2, wait_ms) == 0)
@@ -360,7 +350,7 @@ static void run(struct supervisor *supervisor)
         if (items[0].revents != 0)
             on_signal(supervisor);
         if (items[1].revents != 0)
-            on_request(supervisor);
+            dev_on_request(supervisor);
     }
 }
 
@@ -376,10 +366,10 @@ static void turn_logs(const struct supervisor *supervisor)
     }
 }
 
-int dev_supervise(struct dev_plan *plan, int listener)
+int dev_supervise(struct dev_plan *plan, struct shim *shim, int listener)
 {
     struct supervisor supervisor = {
-        .plan = plan, .listener = listener, .stopping = DEV_TIER_COUNT, .self = getpid()};
+        .plan = plan, .shim = shim, .listener = listener, .stopping = DEV_TIER_COUNT, .self = getpid()};
     sigset_t watched;
     sigemptyset(&watched);
     sigaddset(&watched, SIGCHLD);
@@ -393,9 +383,9 @@ int dev_supervise(struct dev_plan *plan, int listener)
         return EXIT_FAILURE;
     }
     turn_logs(&supervisor);
-    bool started = true;
+    bool started = shim == NULL || start_shim(&supervisor);
     for (unsigned i = 0; i < plan->node_count && started; i++)
-        started = start_node(&supervisor, &plan->nodes[i]);
+        started = dev_start_node(&supervisor, &plan->nodes[i]);
     if (!started || !start_ready_wait(&supervisor))
         stop(&supervisor, EXIT_FAILURE);
     run(&supervisor);

@@ -130,7 +130,7 @@ static const struct {
     int (*run)(int argc, char **argv);
     const char *help, *example;
 } nouns[] = {
-    {"dev", cli_dev, "a whole cluster on this machine; dev kill|start NODE", "meridian dev"},
+    {"dev", cli_dev, "a cluster here, with a bad network; dev kill|partition|...", "meridian dev"},
     {"submit", cli_submit, "hand in tasks", "meridian submit --wait -- echo hello"},
     {"task", cli_task, "list, show, explain, result, cancel", "meridian task explain last"},
     {"region", region_noun, "list, run", "meridian region list"},

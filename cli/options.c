@@ -20,7 +20,6 @@ static const struct argp_option common_options[] = {
 
 static error_t parse_common(int key, char *text, struct argp_state *state)
 {
-    static const char *const modes[] = {"table", "json", "jsonl", "id"};
     struct common_options *options = state->input;
     if (key == 's') {
         options->server = text;
@@ -28,12 +27,8 @@ static error_t parse_common(int key, char *text, struct argp_state *state)
     }
     if (key != 'o')
         return ARGP_ERR_UNKNOWN;
-    for (int mode = 0; mode < 4; mode++)
-        if (strcmp(text, modes[mode]) == 0) {
-            options->output = (enum output_mode)mode;
-            return 0;
-        }
-    usage_error("-o %s: table, json, jsonl or id", text);
+    options->output = option_output(text);
+    return 0;
 }
 
 const struct argp common_argp = {.options = common_options, .parser = parse_common};
@@ -139,4 +134,13 @@ uint64_t option_number(const char *option, const char *text, uint64_t min, uint6
         usage_error("--%s %s: a number from %llu to %llu", option, text, (unsigned long long)min,
                     (unsigned long long)max);
     return value;
+}
+
+enum output_mode option_output(const char *text)
+{
+    static const char *const modes[] = {"table", "json", "jsonl", "id"};
+    for (int mode = 0; mode < 4; mode++)
+        if (strcmp(text, modes[mode]) == 0)
+            return (enum output_mode)mode;
+    usage_error("-o %s: table, json, jsonl or id", text);
 }
