@@ -96,18 +96,17 @@ static void on_outcome(struct broker *broker, struct child *region, struct reade
         return;
     enum settled_status status = judge(broker, region, &entry, outputs);
     if (status == SETTLED_STALE) {
-        bool answer_to_stop = region->strays > 0;
-        region->strays -= answer_to_stop;
         bool ran = entry.end != TASK_NOT_HELD && entry.end != TASK_RETURNED;
         region->late += ran;
         broker->counters.late += ran;
         outputs_trace(outputs, TRACE_OUTCOME_STALE, &entry.id, region->number, entry.end);
     } else if (status == SETTLED_UNKNOWN) {
-        region->strays -= region->strays > 0;
         outputs_trace(outputs, TRACE_OUTCOME_UNKNOWN, &entry.id, region->number, 0);
     } else {
         region->done++;
     }
+    if (status != SETTLED_RECORDED)
+        strays_answered(&region->strays, &entry.id, (struct fence){.custody = entry.fence.custody});
     struct settled_entry settled = {.id = entry.id, .fence = entry.fence, .status = status};
     uint32_t message;
     settled_entry_write(

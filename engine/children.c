@@ -42,7 +42,7 @@ void child_end_session(struct children *children, struct child *child, struct ou
     outputs_trace(outputs, TRACE_SESSION_DOWN, NULL, child->number, child->peer);
     children_unbind(children, child);
     child->state = CHILD_AWAY;
-    child->strays = 0;
+    strays_clear(&child->strays);
     children->profiles_changed = true;
 }
 

@@ -16,6 +16,7 @@
 #include "engine/outputs.h"
 #include "engine/slab.h"
 #include "engine/step.h"
+#include "engine/strays.h"
 #include "proto/link.h"
 
 enum { CHILDREN_MAX = 4096, PROFILES_BYTES_MAX = 64 * 1024, CLASS_BLOCK = 64 };
@@ -54,8 +55,9 @@ struct child {
     uint64_t clock_us, clock_at_ns; /* its clock, for the echo */
     uint32_t rtt_us;                /* smoothed; 0 = not measured */
     uint32_t commit_age_ms;
-    uint32_t workers;         /* a region: children of its own */
-    uint32_t granted, strays; /* strays: tasks it runs under old fences, told to stop; busy until answered */
+    uint32_t workers; /* a region: children of its own */
+    uint32_t granted;
+    struct strays strays;             /* tasks it runs under old fences, told to stop; busy until answered */
     uint32_t first_grant, last_grant; /* list of grants (engine/ledger.h) */
     uint32_t sweep_grant;             /* SWEEPING: grants before it are all claimed; 0 = from the first */
     uint32_t open_grant;              /* the grant that this step's ASSIGNs go into, 0 = none yet */

@@ -96,6 +96,7 @@ static void child_free(struct child *child)
     for (size_t block = 0; block < sizeof child->classes / sizeof child->classes[0]; block++)
         free(child->classes[block]);
     free(child->profiles);
+    strays_release(&child->strays);
     free(child);
 }
 

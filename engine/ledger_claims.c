@@ -17,7 +17,7 @@ static void stop_stray(struct child *child, const struct inventory_row *row, str
     stop_entry_write(
         outputs_entry(outputs, child->peer, MESSAGE_STOP, &child->link, ASSIGN_HEAD_BYTES, &message), &entry);
     outputs_entry_end(outputs);
-    child->strays++;
+    strays_add(&child->strays, &row->id, row->fence);
     outputs_trace(outputs, TRACE_STRAY_STOPPED, &row->id, child->number, 0);
 }
 

@@ -165,7 +165,7 @@ static void write_worker(struct region *region, struct writer *writer, const str
     write_str(writer, "state");
     write_str(writer, child_state_text(worker));
     write_named(writer, "slots", worker->slots);
-    write_named(writer, "busy", worker->granted + worker->strays);
+    write_named(writer, "busy", worker->granted + worker->strays.count);
     write_named(writer, "done", worker->done);
     write_named(writer, "lost", worker->lost_grants);
     write_named(writer, "late", worker->late);

@@ -192,8 +192,8 @@ static void on_outcome(struct region *region, struct child *worker, struct reade
         region->counters.late += ran && worker->was_lost;
         outputs_trace(outputs, TRACE_OUTCOME_UNKNOWN, &entry.id, worker->number, 0);
     }
-    if (status != SETTLED_RECORDED && worker->strays > 0)
-        worker->strays--;
+    if (status != SETTLED_RECORDED)
+        strays_answered(&worker->strays, &entry.id, entry.fence);
     struct settled_entry settled = {.id = entry.id, .fence = entry.fence, .status = status};
     uint32_t message;
     settled_entry_write(

@@ -4,7 +4,7 @@
 uint32_t place_free_slots(const struct region *region, struct child *worker, uint16_t class)
 {
     const struct child_class *of = child_class(&region->tasks.children, worker, class);
-    uint32_t busy = worker->granted + worker->strays;
+    uint32_t busy = worker->granted + worker->strays.count;
     if (of->granted >= of->slots || busy >= worker->slots || busy >= region->options.window)
         return 0;
     uint32_t free_slots = worker->slots - busy, free_of_class = of->slots - of->granted;
@@ -46,7 +46,7 @@ void place_slots(struct region *region, uint16_t class, uint32_t *ret_slots, uin
         struct child *worker = workers->all[i];
         if (!child_may_work(worker) || child_class(workers, worker, class)->slots == 0)
             continue;
-        uint32_t busy = worker->granted + worker->strays;
+        uint32_t busy = worker->granted + worker->strays.count;
         *ret_slots += worker->slots;
         *ret_busy += busy < worker->slots ? busy : worker->slots;
     }

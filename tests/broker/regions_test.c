@@ -134,6 +134,27 @@ Test(regions, stop_strays)
     cr_expect_eq(fixture_counter("late"), 2);
 }
 
+/* Its own end and the answer to the STOP may both come: one place is free, not two. */
+Test(regions, that_answer_twice_for_a_stray_have_room_for_one)
+{
+    static const struct row rows[] = {{"eu hello 1 slots=2", "eu WELCOME"},
+                                      {"eu inventory 11.1 running 12.1 running", "eu STOP 11.1 12.1"},
+                                      {"eu end", ""},
+                                      {"c1 submit 1 2", "c1 ACCEPTED 1 accepted 2 accepted"},
+                                      {"go", ""},
+                                      {"eu outcome 11.1 completed", "eu SETTLED 11.1 unknown"},
+                                      {"go", "eu ASSIGN 1.1"},
+                                      {"eu outcome 11.1 not_held", "eu SETTLED 11.1 unknown"},
+                                      {"go", ""},
+                                      {"eu outcome 12.1 cancelled", "eu SETTLED 12.1 unknown"},
+                                      {"go", "eu ASSIGN 2.1"},
+                                      {0}};
+    fixture.options.window = 2;
+    fixture_new_broker();
+    fixture_act("start");
+    fixture_run(rows);
+}
+
 Test(regions, with_more_strays_than_credit_get_no_work)
 {
     static const struct row rows[] = {{"eu hello 1 slots=2", "eu WELCOME"},

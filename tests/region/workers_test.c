@@ -81,6 +81,21 @@ TABLE(what_ended_under_an_old_fence_is_no_stray, {"w1 hello", W1_JOINED}, {"w1 i
       {"w1 end", ""}, {"assign 1.1", GIVEN_1},
       {"w1 outcome 7:1.1.1 completed exit=0", "w1 SETTLED 7:1.1.1 unknown"})
 
+TABLE(what_had_ended_before_frees_no_strays_slot, {"w1 hello", W1_JOINED},
+      {"w1 inventory 7:1.1.1 running 100; 8:1.1.1 ended", "w1 STOP 7:1.1.1"}, {"w1 end", ""},
+      {"assign 1.1", TAKEN_1}, {"w1 outcome 8:1.1.1 completed exit=0", "w1 SETTLED 8:1.1.1 unknown"},
+      {"w1 outcome 7:1.1.1 cancelled", "w1 SETTLED 7:1.1.1 unknown | +grants 1, w1 ASSIGN 1:1.1.1"})
+
+TABLE(a_stray_that_answers_twice_frees_one_slot, {"w1 hello slots=2", W1_JOINED},
+      {"w1 inventory 7:1.1.1 running 100; 8:1.1.1 running 100", "w1 STOP 7:1.1.1, w1 STOP 8:1.1.1"},
+      {"w1 end", ""},
+      {"assign 1.1; 2.1",
+       "+classes 1, +envelopes 1, +states 1 ready, +envelopes 2, +states 2 ready, up TAKEN 1:1.0.0, up TAKEN "
+       "2:1.0.0"},
+      {"w1 outcome 7:1.1.1 completed exit=0", "w1 SETTLED 7:1.1.1 unknown | +grants 1, w1 ASSIGN 1:1.1.1"},
+      {"w1 outcome 7:1.1.1 not_held", "w1 SETTLED 7:1.1.1 unknown"},
+      {"w1 outcome 8:1.1.1 cancelled", "w1 SETTLED 8:1.1.1 unknown | +grants 2, w1 ASSIGN 2:1.1.1"})
+
 TABLE(a_lost_worker_that_claims_the_old_fence_is_told_to_stop, {"w1 join", W1_JOINED}, {"w2 join", W2_JOINED},
       {"assign 1.1", GIVEN_1}, {"w1 silent", ""},
       {"later 10000", "+attempts 1, +states 1 ready dup, +grants 2, w2 ASSIGN 1:1.1.2 dup 2/2, -grants 1"},
