@@ -14,6 +14,7 @@ static void *make_broker(const struct sim_node *node)
     broker_options_default(&options);
     options.beat_ms = BEAT_MS;
     options.region_grace_ms = REGION_GRACE_MS;
+    options.window = WINDOW_SIM;
     options.tasks_max = 1000000;
     return broker_new(&options);
 }

@@ -1,0 +1,143 @@
+/* check_replies.c - frames to clients as they leave: what is said to be accepted, cancelled or ended is on
+ * the broker's disk, and what is counted is what is stored. */
+#include "engine/task.h"
+#include "proto/message.h"
+#include "sim/check.h"
+
+/* The task of an entry, or TASKS_MAX_SIM. */
+static uint32_t task_in(const struct sim *sim, struct bytes entry)
+{
+    struct task_id id;
+    return field_bin(entry, "id", &id, sizeof id) ? sim_task_of(sim, &id) : TASKS_MAX_SIM;
+}
+
+static void on_accepted(struct sim *sim, struct bytes entry)
+{
+    struct bytes status = field_text(entry, "status");
+    bool is_new = bytes_are(status, "accepted");
+    uint32_t task = task_in(sim, entry);
+    if (task == TASKS_MAX_SIM)
+        violation(sim, 0, "ACCEPTED names a task that was never submitted");
+    if (sim->failed || (!is_new && !bytes_are(status, "duplicate")))
+        return;
+    struct checked *checked = &sim->checks->tasks[task];
+    if (is_new && checked->accepted && !sim->checks->broker_replaced)
+        violation(sim, 1, "task %u is accepted as new, and was accepted before", task);
+    checked->accepted = true;
+    if (checked->recorded_end == 0 && !on_disk(sim, &sim->nodes[0], TABLE_STATES, task))
+        violation(sim, 6, "ACCEPTED leaves before task %u is on the broker's disk", task);
+}
+
+static void on_cancelling(struct sim *sim, struct bytes entry)
+{
+    uint32_t task = task_in(sim, entry);
+    if (task == TASKS_MAX_SIM || !bytes_are(field_text(entry, "status"), "cancelling"))
+        return;
+    const struct booked *booked = check_booked(sim, 0, task);
+    bool durable = booked->stored && booked->flags & TASK_CANCELLING;
+    if (!durable && sim->checks->tasks[task].recorded_end == 0)
+        violation(sim, 6, "CANCELLING leaves before the broker's disk says that task %u is to be cancelled",
+                  task);
+}
+
+/* The fence of the attempt that decided, and whether its process really ended well. */
+static void check_truth(struct sim *sim, uint32_t task, struct bytes outcome)
+{
+    uint8_t bytes[FENCE_BYTES];
+    if (!field_bin(outcome, "fence", bytes, sizeof bytes)) {
+        violation(sim, 0, "task %u completed, and its outcome names no fence", task);
+        return;
+    }
+    struct fence fence = fence_decode(bytes);
+    const struct checked *checked = &sim->checks->tasks[task];
+    for (uint32_t i = 0; i < checked->attempt_count; i++) {
+        const struct attempt *attempt = &checked->attempts[i];
+        bool named = attempt->fence.epoch == fence.epoch && attempt->fence.attempt == fence.attempt;
+        if (named && (!attempt->started || attempt->completed))
+            return; /* custody may have been renewed; what has not started was a builtin */
+    }
+    violation(sim, 0, "task %u completed under %s, where no process ended well", task,
+              check_fence_text(fence, 0));
+}
+
+bool check_is_evicted(struct bytes result)
+{
+    return field(result, "outcome").size < 2; /* nil */
+}
+
+/* What the watcher is told of the outcome is the record. */
+static void check_outcome(struct sim *sim, uint32_t task, struct bytes outcome)
+{
+    const struct disk_record *record =
+        disk_find(&sim->nodes[0].disk, TABLE_OUTCOMES, check_booked(sim, 0, task)->arrival);
+    if (record != NULL && !bytes_equal(record->value, outcome))
+        violation(sim, 2, "RESULT tells another outcome of task %u than the broker has recorded", task);
+}
+
+static void on_result(struct sim *sim, struct bytes entry)
+{
+    uint32_t task = task_in(sim, entry);
+    if (task == TASKS_MAX_SIM) {
+        violation(sim, 0, "RESULT names a task that was never submitted");
+        return;
+    }
+    struct checked *checked = &sim->checks->tasks[task];
+    struct bytes state = field_text(entry, "state");
+    bool evicted = check_is_evicted(entry);
+    uint64_t hash = check_hash(entry);
+    if (!evicted && checked->result_hash != 0 && checked->result_hash != hash)
+        violation(sim, 2, "the result of task %u has changed since it was told first", task);
+    checked->result_hash = evicted ? checked->result_hash : hash;
+    if (checked->recorded_end == 0)
+        violation(sim, 6, "RESULT leaves before the end of task %u is on disk", task);
+    else if (!bytes_are(state, task_end_text((enum task_end)(checked->recorded_end - 1))))
+        violation(sim, 2, "RESULT says task %u is %.*s; recorded is %s", task, (int)state.size,
+                  (const char *)state.data, task_end_text((enum task_end)(checked->recorded_end - 1)));
+    if (checked->doubled && !field_bool(entry, "dup_possible"))
+        violation(sim, 4, "task %u ran twice, and its RESULT does not say that it may have", task);
+    if (evicted)
+        return;
+    check_outcome(sim, task, field(entry, "outcome"));
+    if (bytes_are(state, "completed"))
+        check_truth(sim, task, field(entry, "outcome"));
+}
+
+/* QUERY cluster is alone in its batch (host.c): what it counts is what is on disk when it leaves. */
+static void on_row(struct sim *sim, struct bytes row)
+{
+    struct bytes tasks = field(row, "tasks");
+    const struct disk *disk = &sim->nodes[0].disk;
+    if (tasks.size == 0 || field(row, "epoch").size == 0)
+        return; /* a row of another QUERY */
+    uint64_t granted = field_uint(tasks, "granted");
+    uint64_t living = field_uint(tasks, "delayed") + field_uint(tasks, "ready") + granted;
+    if (living != disk->tables[TABLE_STATES].count)
+        violation(sim, 11, "the broker counts %llu living tasks and stores %zu", (unsigned long long)living,
+                  disk->tables[TABLE_STATES].count);
+    if (granted != sim->checks->books[0].open_count)
+        violation(sim, 11, "the broker counts %llu granted tasks and stores grants of %u",
+                  (unsigned long long)granted, sim->checks->books[0].open_count);
+    if (field_uint(tasks, "ended") != sim->checks->ended)
+        violation(sim, 11, "the broker counts %llu ended tasks and stores %u",
+                  (unsigned long long)field_uint(tasks, "ended"), sim->checks->ended);
+}
+
+static const struct {
+    const char *list;
+    void (*on_map)(struct sim *sim, struct bytes map);
+} replies[MESSAGE_KIND_COUNT] = {
+    [MESSAGE_ACCEPTED] = {"tasks", on_accepted},
+    [MESSAGE_CANCELLING] = {"tasks", on_cancelling},
+    [MESSAGE_RESULT] = {"results", on_result},
+    [MESSAGE_ROWS] = {"rows", on_row},
+};
+
+void check_reply(struct sim *sim, const struct message_header *header)
+{
+    struct reader reader;
+    if (replies[header->kind].list == NULL)
+        return;
+    for (uint32_t left = field_array(header->body, replies[header->kind].list, &reader);
+         left > 0 && !sim->failed; left--)
+        replies[header->kind].on_map(sim, read_raw(&reader));
+}
