@@ -7,7 +7,7 @@
 #include "engine/task.h"
 #include "sim/check.h"
 
-enum { LOOK_MS = 500, ORPHAN_MS = 8000, BATCH_SLACK = 64, COMMIT_MS_MAX = 500 };
+enum { LOOK_MS = 500, ORPHAN_MS = 8000, BATCH_SLACK = 64, COMMIT_MS_MAX = 500, HEARD_MS = 3 * BEAT_MS };
 
 /* ---- priorities ---- */
 
@@ -86,7 +86,8 @@ static bool in_session(const struct sim *sim, const struct sim_node *child)
     const struct sim_node *parent = &sim->nodes[child->parent];
     const struct wire *wire = child->wire == 0 ? NULL : &sim->wires[child->wire - 1];
     return wire != NULL && ward->synced_wire == child->wire && wire->child_open && wire->parent_open &&
-           child->cut_until_ns <= sim->now_ns && is_well(sim, child) && is_well(sim, parent);
+           ward->heard_up_ns + HEARD_MS * MS > sim->now_ns &&
+           ward->heard_down_ns + HEARD_MS * MS > sim->now_ns && is_well(sim, child) && is_well(sim, parent);
 }
 
 static bool is_known_below(const struct sim *sim, const struct sim_node *child, uint32_t task,

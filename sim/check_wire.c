@@ -334,10 +334,11 @@ void check_arrival(struct sim *sim, struct sim_node *to, const struct frame *fra
         struct sim_node *child = &sim->nodes[wire->child];
         way.from = child;
         on_offer(sim, child, &header);
-        if (header.kind == MESSAGE_END) {
+        sim->checks->wards[child->index].heard_up_ns = sim->now_ns;
+        if (header.kind == MESSAGE_END)
             sim->checks->wards[child->index].synced_wire = (uint32_t)peer_number(frame->peer);
-            sim->checks->wards[child->index].synced_ns = sim->now_ns;
-        }
+    } else {
+        sim->checks->wards[to->index].heard_down_ns = sim->now_ns;
     }
     if (header.kind != MESSAGE_KIND_COUNT && arriving[header.kind] != NULL)
         each_entry(sim, &way, &header, arriving[header.kind]);
