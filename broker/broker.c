@@ -242,7 +242,15 @@ static void make_room(struct broker *broker, struct outputs *outputs)
     if (evicted == 0)
         return;
     outputs_trace(outputs, TRACE_STORE_EVICTED, NULL, evicted, 0);
-    broker->more_work = true; /* until the store says that there is room again, or none is left to evict */
+}
+
+/* What clients have received, so that it goes first after a restart too. */
+static void put_receipts(struct broker *broker, struct outputs *outputs)
+{
+    if (ended_put_receipts(&broker->ended, outputs))
+        broker->more_work = true;
+    else
+        broker->receipts_ns = 0;
 }
 
 static void on_timeout(struct broker *broker, const struct event *event, struct outputs *outputs)
@@ -265,6 +273,8 @@ static void on_timeout(struct broker *broker, const struct event *event, struct 
     broker->more_work |= watches_on_timeout(broker, outputs);
     if (outputs_room(outputs) >= 2048) {
         make_room(broker, outputs);
+        if (broker->receipts_ns != 0 && broker->receipts_ns <= event->now_ns)
+            put_receipts(broker, outputs);
         broker->more_work |= ended_expire(&broker->ended, event->wall_ms, &broker->tasks.by_id, outputs);
     }
 }
@@ -297,6 +307,7 @@ void broker_step(struct broker *broker, const struct event *event, struct output
         break;
     case EVENT_DRAIN:
         broker->draining = true; /* everything accepted is on disk; nothing needs waiting for */
+        put_receipts(broker, outputs);
         outputs_trace(outputs, TRACE_DRAIN_STARTED, NULL, broker->tasks.tasks.live, 0);
         break;
     case EVENT_PROCESS_STARTED:
@@ -315,12 +326,15 @@ static uint64_t earlier(uint64_t a, uint64_t b)
 uint64_t broker_deadline_ns(const struct broker *broker)
 {
     if (broker->more_work || (broker->dispatch && broker->tasks.ready.count > 0) ||
-        broker->tasks.first_dirty != 0 || broker->tasks.children.profiles_changed)
+        broker->tasks.first_dirty != 0 || broker->tasks.children.profiles_changed ||
+        (broker->full && broker->ended.evictable > 0)) /* until there is room, or none is left to evict */
         return 0;
     uint64_t deadline_ns = children_deadline_ns(&broker->tasks.children);
     deadline_ns = earlier(deadline_ns, ledger_deadline_ns(&broker->tasks));
     deadline_ns = earlier(deadline_ns, watches_deadline_ns(&broker->watches));
     deadline_ns = earlier(deadline_ns, queries_deadline_ns(&broker->queries));
+    if (broker->receipts_ns != 0)
+        deadline_ns = earlier(deadline_ns, broker->receipts_ns);
     /* Housekeeping of ended ids follows the wall clock; once a second is often enough. */
     return earlier(deadline_ns, broker->tasks.now_ns + 1000 * NANOSECONDS_PER_MS);
 }

@@ -45,7 +45,8 @@ struct broker {
     bool dispatch;  /* something became ready, or credit came free */
     bool more_work; /* a cursor stopped for want of room */
     bool draining;
-    bool full; /* above the watermark */
+    bool full;            /* above the watermark */
+    uint64_t receipts_ns; /* when what clients have received is put, 0 = nothing to put */
     struct room room;
 };
 

@@ -236,6 +236,10 @@ void broker_on_watch(struct broker *broker, const struct event *event, const str
 
 /* ---- RECEIVED, CANCEL ---- */
 
+/* Only the order of eviction hangs on receipts, so they wait for each other and cost no commit of their own.
+ */
+enum { RECEIPTS_AFTER_MS = 1000 };
+
 void broker_on_received(struct broker *broker, const struct event *event, const struct message_header *header,
                         struct outputs *outputs)
 {
@@ -243,10 +247,12 @@ void broker_on_received(struct broker *broker, const struct event *event, const 
     if (!read_request(broker, event, header, FIELD_IDS, FIELD_IDS, &request, outputs))
         return;
     for (uint32_t i = 0; i < request.count; i++) {
-        struct ended_entry *ended = ledger_find_ended(&broker->tasks, &request.ids[i]);
-        if (ended != NULL)
-            ended->arrival_and_bits |= ENDED_RECEIVED;
+        uint32_t value = map_find(&broker->tasks.by_id, &request.ids[i]);
+        if (value & ENDED_BIT)
+            ended_received(&broker->ended, value);
     }
+    if (ended_has_receipts(&broker->ended) && broker->receipts_ns == 0)
+        broker->receipts_ns = event->now_ns + RECEIPTS_AFTER_MS * NANOSECONDS_PER_MS;
     struct writer *writer = outputs_message(outputs, event->peer, MESSAGE_DONE, NULL, header->sequence);
     write_map(writer, 1);
     write_str(writer, "epoch");

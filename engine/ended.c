@@ -6,7 +6,7 @@
 #include "proto/assert.h"
 
 /* Expiry stops while the step has less room than this, so that whatever caused the step fits too. */
-enum { ROOM_LEFT = 256, EVICT_LOOK_MAX = 256 /* records per call */ };
+enum { ROOM_LEFT = 256, EVICT_LOOK_MAX = 256, RECEIPTS_LOOK_MAX = 16384 /* records per call */ };
 
 void ended_init(struct ended *ended, uint32_t ids_max, uint64_t result_ttl_ms, uint64_t dedupe_ttl_ms)
 {
@@ -31,13 +31,17 @@ static struct ended_entry *entry_at(const struct ended *ended, uint64_t number)
     return &ended->chunks[number / ENDED_CHUNK - ended->first_chunk][number % ENDED_CHUNK];
 }
 
-struct ended_entry *ended_at(const struct ended *ended, uint32_t value)
+/* The number of the entry of which the id map has `value`. */
+static uint64_t entry_number(const struct ended *ended, uint32_t value)
 {
     ASSERT(value & ENDED_BIT);
     uint64_t number = ended->next - ended->next % ENDED_VALUES + (value & ~ENDED_BIT);
-    if (number >= ended->next)
-        number -= ENDED_VALUES; /* they began anew since */
-    return entry_at(ended, number);
+    return number < ended->next ? number : number - ENDED_VALUES; /* they began anew since */
+}
+
+struct ended_entry *ended_at(const struct ended *ended, uint32_t value)
+{
+    return entry_at(ended, entry_number(ended, value));
 }
 
 static void add_chunk(struct ended *ended)
@@ -85,13 +89,13 @@ static void add_record(struct ended *ended, const struct ended_record *record)
 }
 
 /* [wall_ms, [id, hash, outcome size, arrival and bits], ...] */
-static void put_record(const struct ended *ended, const struct ended_record *record, uint64_t first,
-                       struct outputs *outputs)
+static void put_record(const struct ended *ended, struct ended_record *record, struct outputs *outputs)
 {
+    record->receipts = false;
     struct writer *writer = outputs_put(outputs, TABLE_ENDED, record->number, 0);
     write_array(writer, record->count + 1);
     write_uint(writer, record->wall_ms);
-    for (uint64_t number = first; number < first + record->count; number++) {
+    for (uint64_t number = record->first; number < record->first + record->count; number++) {
         const struct ended_entry *entry = entry_at(ended, number);
         write_array(writer, 4);
         write_bin(writer, (struct bytes){entry->id.bytes, TASK_ID_BYTES});
@@ -106,11 +110,19 @@ void ended_flush(struct ended *ended, uint64_t wall_ms, struct outputs *outputs)
 {
     while (ended->open > 0) {
         uint32_t count = ended->open < ENDED_RECORD_MAX ? ended->open : ENDED_RECORD_MAX;
-        struct ended_record record = {.number = ended->next_number++, .wall_ms = wall_ms, .count = count};
-        put_record(ended, &record, ended->next - ended->open, outputs);
+        struct ended_record record = {.number = ended->next_number++,
+                                      .wall_ms = wall_ms,
+                                      .first = ended->next - ended->open,
+                                      .count = count};
+        put_record(ended, &record, outputs);
         ended->open -= count;
         add_record(ended, &record);
     }
+}
+
+static bool is_evictable(const struct ended_entry *entry)
+{
+    return entry->arrival_and_bits & ENDED_RECEIVED && entry->outcome_size > 0;
 }
 
 bool ended_restore(struct ended *ended, uint64_t number, struct bytes bytes, struct map *map)
@@ -118,7 +130,8 @@ bool ended_restore(struct ended *ended, uint64_t number, struct bytes bytes, str
     struct reader reader;
     reader_init(&reader, bytes);
     uint32_t fields = read_array(&reader, ENDED_RECORD_MAX + 1);
-    struct ended_record record = {.number = number, .wall_ms = read_uint(&reader, UINT64_MAX)};
+    struct ended_record record = {
+        .number = number, .wall_ms = read_uint(&reader, UINT64_MAX), .first = ended->next};
     for (uint32_t i = 1; i < fields; i++) {
         struct ended_entry entry;
         uint32_t parts = read_array(&reader, 16);
@@ -131,6 +144,7 @@ bool ended_restore(struct ended *ended, uint64_t number, struct bytes bytes, str
             return false;
         memcpy(entry.id.bytes, id.data, TASK_ID_BYTES);
         uint32_t value = ended_add(ended, &entry);
+        ended->evictable += is_evictable(&entry);
         if (map_find(map, &entry.id) == 0)
             map_put(map, &entry.id, value);
         else
@@ -147,10 +161,11 @@ bool ended_restore(struct ended *ended, uint64_t number, struct bytes bytes, str
     return !reader_failed(&reader);
 }
 
-static void erase_outcome(struct ended_entry *entry, struct outputs *outputs)
+static void erase_outcome(struct ended *ended, struct ended_entry *entry, struct outputs *outputs)
 {
     if (entry->outcome_size == 0)
         return;
+    ended->evictable -= is_evictable(entry);
     outputs_erase(outputs, TABLE_OUTCOMES, ended_arrival(entry));
     entry->outcome_size = 0;
 }
@@ -158,12 +173,10 @@ static void erase_outcome(struct ended_entry *entry, struct outputs *outputs)
 /* Erase the outcomes of the oldest record that still has them. */
 static void erase_results(struct ended *ended, struct outputs *outputs)
 {
-    const struct ended_record *record = record_at(ended, ended->erase_record);
-    uint64_t first = ended->erase_next;
+    struct ended_record *record = record_at(ended, ended->erase_record++);
     for (uint32_t i = 0; i < record->count; i++)
-        erase_outcome(entry_at(ended, ended->erase_next++), outputs);
-    ended->erase_record++;
-    put_record(ended, record, first, outputs); /* a restart must not believe in erased outcomes */
+        erase_outcome(ended, entry_at(ended, record->first + i), outputs);
+    put_record(ended, record, outputs); /* a restart must not believe in erased outcomes */
 }
 
 /* Forget the ids of the oldest record. */
@@ -172,7 +185,7 @@ static void forget_ids(struct ended *ended, struct map *map, struct outputs *out
     const struct ended_record *record = record_at(ended, 0);
     for (uint32_t i = 0; i < record->count; i++) {
         struct ended_entry *entry = entry_at(ended, ended->first);
-        erase_outcome(entry, outputs);
+        erase_outcome(ended, entry, outputs);
         uint32_t value = ended_value(ended->first);
         if (map_find(map, &entry->id) == value)
             map_remove(map, &entry->id);
@@ -184,12 +197,8 @@ static void forget_ids(struct ended *ended, struct map *map, struct outputs *out
     ended->record_count--;
     if (ended->erase_record > 0)
         ended->erase_record--;
-    else
-        ended->erase_next = ended->first;
     if (ended->evict_record > 0)
         ended->evict_record--;
-    else
-        ended->evict_next = ended->first;
     while (ended->chunk_count > 0 && ended->first / ENDED_CHUNK > ended->first_chunk) {
         free(ended->chunks[0]);
         memmove(ended->chunks, ended->chunks + 1, (ended->chunk_count - 1) * sizeof *ended->chunks);
@@ -217,27 +226,74 @@ bool ended_expire(struct ended *ended, uint64_t wall_ms, struct map *map, struct
     }
 }
 
+/* ---- receipts ---- */
+
+/* The offset of the record that entry `number` is in; there is one. */
+static uint32_t record_of(const struct ended *ended, uint64_t number)
+{
+    uint32_t low = 0, high = ended->record_count;
+    while (high - low > 1) {
+        uint32_t middle = low + (high - low) / 2;
+        if (record_at(ended, middle)->first <= number)
+            low = middle;
+        else
+            high = middle;
+    }
+    return low;
+}
+
+void ended_received(struct ended *ended, uint32_t value)
+{
+    uint64_t number = entry_number(ended, value);
+    struct ended_entry *entry = entry_at(ended, number);
+    if (entry->arrival_and_bits & ENDED_RECEIVED)
+        return;
+    entry->arrival_and_bits |= ENDED_RECEIVED;
+    ended->evictable += entry->outcome_size > 0;
+    if (number >= ended->next - ended->open)
+        return; /* its record is still to be written */
+    struct ended_record *record = record_at(ended, record_of(ended, number));
+    record->receipts = true;
+    if (!ended_has_receipts(ended) || record->number < ended->receipts_first)
+        ended->receipts_first = record->number;
+    if (record->number > ended->receipts_last)
+        ended->receipts_last = record->number;
+}
+
+bool ended_put_receipts(struct ended *ended, struct outputs *outputs)
+{
+    uint64_t oldest = ended->record_count == 0 ? UINT64_MAX : record_at(ended, 0)->number;
+    if (ended->receipts_first < oldest)
+        ended->receipts_first = oldest; /* those before it were forgotten */
+    for (uint32_t looked = 0; ended->receipts_first <= ended->receipts_last; looked++) {
+        if (looked == RECEIPTS_LOOK_MAX || outputs_room(outputs) < ROOM_LEFT || outputs_full(outputs))
+            return true;
+        struct ended_record *record = record_at(ended, (uint32_t)(ended->receipts_first++ - oldest));
+        if (record->receipts)
+            put_record(ended, record, outputs);
+    }
+    ended->receipts_first = ended->receipts_last = 0;
+    return false;
+}
+
+/* ---- eviction ---- */
+
 /* Erase the received outcomes of the record at the cursor and move on; the cursor goes round. */
 static uint32_t evict_record(struct ended *ended, struct outputs *outputs)
 {
-    if (ended->evict_record >= ended->record_count) {
+    if (ended->evict_record >= ended->record_count)
         ended->evict_record = 0;
-        ended->evict_next = ended->first;
-    }
-    const struct ended_record *record = record_at(ended, ended->evict_record);
-    uint64_t first = ended->evict_next;
+    struct ended_record *record = record_at(ended, ended->evict_record++);
     uint32_t evicted = 0;
     for (uint32_t i = 0; i < record->count; i++) {
-        struct ended_entry *entry = entry_at(ended, first + i);
-        if (!(entry->arrival_and_bits & ENDED_RECEIVED) || entry->outcome_size == 0)
+        struct ended_entry *entry = entry_at(ended, record->first + i);
+        if (!is_evictable(entry))
             continue;
-        erase_outcome(entry, outputs);
+        erase_outcome(ended, entry, outputs);
         evicted++;
     }
     if (evicted > 0)
-        put_record(ended, record, first, outputs);
-    ended->evict_next += record->count;
-    ended->evict_record++;
+        put_record(ended, record, outputs);
     return evicted;
 }
 
@@ -245,7 +301,7 @@ uint32_t ended_evict_received(struct ended *ended, uint32_t most, struct outputs
 {
     uint32_t evicted = 0;
     for (uint32_t looked = 0; looked < EVICT_LOOK_MAX && looked < ended->record_count; looked++) {
-        if (evicted >= most || outputs_room(outputs) < ROOM_LEFT)
+        if (evicted >= most || ended->evictable == 0 || outputs_room(outputs) < ROOM_LEFT)
             break;
         evicted += evict_record(ended, outputs);
     }

@@ -4,7 +4,8 @@
  * of them. The node's id map points here with ENDED_BIT set. Is not:  the outcomes: those lie in OUTCOMES
  * under the arrival number until result_ttl, or until they were received and room is needed. Bounds:  ids_max
  * entries; the oldest are forgotten first, and any older than dedupe_ttl. Cost:    add, find: O(1); expiry:
- * one operation per entry, as the step has room. */
+ * one operation per entry, as the step has room; received: O(log records), and its record is written again
+ * when ended_put_receipts is called, once for all that were received meanwhile. */
 #ifndef MERIDIAN_ENGINE_ENDED_H
 #define MERIDIAN_ENGINE_ENDED_H
 
@@ -33,7 +34,9 @@ _Static_assert(sizeof(struct ended_entry) == 32, "promised: 32 bytes per remembe
 struct ended_record {
     uint64_t number;  /* in ENDED */
     uint64_t wall_ms; /* of its newest entry */
+    uint64_t first;   /* its first entry */
     uint32_t count;
+    bool receipts; /* some of its entries were received since it was written */
 };
 
 struct ended {
@@ -42,12 +45,13 @@ struct ended {
     uint32_t chunk_count, chunk_capacity;
     uint64_t first_chunk;
     uint64_t first, next;         /* entry numbers */
-    uint64_t evict_next;          /* first entry of the record at which eviction goes on */
-    uint64_t erase_next;          /* outcomes of entries before this one were erased by result_ttl */
     struct ended_record *records; /* ring */
     uint32_t record_first, record_count, record_capacity;
     uint32_t erase_record; /* offset from record_first: results of records before it were erased */
     uint32_t evict_record; /* offset from record_first of that record */
+    uint64_t evictable;    /* results that were received and are still there */
+    uint64_t receipts_first,
+        receipts_last; /* numbers of records between which some have receipts; 0 = none */
     uint64_t next_number;
     uint32_t open; /* entries at the end of the ring not yet in a record */
     uint32_t ids_max;
@@ -67,10 +71,19 @@ void ended_flush(struct ended *ended, uint64_t wall_ms, struct outputs *outputs)
 bool ended_restore(struct ended *ended, uint64_t number, struct bytes record, struct map *map);
 /* Forget what is too old or too much, as far as the step has room. True if there is more to do. */
 bool ended_expire(struct ended *ended, uint64_t wall_ms, struct map *map, struct outputs *outputs);
+/* The client has its result: first to go when room is needed. Durable with the next ended_put_receipts. */
+void ended_received(struct ended *ended, uint32_t value);
+/* Put the records that have receipts, as far as the step has room. True if there is more to do. */
+bool ended_put_receipts(struct ended *ended, struct outputs *outputs);
 /* Erase outcomes that were received, going round from the oldest, about `most` of them; returns how many. */
 uint32_t ended_evict_received(struct ended *ended, uint32_t most, struct outputs *outputs);
 /* When ended_expire has work next, in wall time; UINT64_MAX if never. */
 uint64_t ended_due_wall_ms(const struct ended *ended);
+
+static inline bool ended_has_receipts(const struct ended *ended)
+{
+    return ended->receipts_last != 0;
+}
 
 /* The value in the id map of entry `number`. */
 static inline uint32_t ended_value(uint64_t number)

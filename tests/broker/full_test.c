@@ -92,3 +92,25 @@ Test(full, an_end_is_recorded_without_its_result_which_says_so)
     cr_expect_str_eq(fixture.text, "eu SETTLED 3.1 recorded, c1 RESULT pushed 3 completed");
     cr_expect_eq(fixture_counter("dropped"), 1);
 }
+
+Test(full, what_was_received_goes_first_after_a_restart_too)
+{
+    static const struct row before[] = {{"c1 submit 1-3", "c1 ACCEPTED 1 accepted 2 accepted 3 accepted"},
+                                        {"c1 cancel 1-3", "c1 CANCELLING 1 ended(cancelled) 2 "
+                                                          "ended(cancelled) 3 ended(cancelled)"},
+                                        {"c1 received 1 3", "c1 DONE"},
+                                        {0}};
+    static const struct row after[] = {
+        {"later 1100", ""},
+        {"c1 watch 1-3", "c1 RESULT 1 cancelled(erased) 2 cancelled(cancelled) 3 cancelled(erased)"},
+        {0}};
+    fixture_run(before);
+    cr_expect_eq(fixture.puts[TABLE_ENDED], 0, "a receipt is no commit");
+    fixture_act("later 1100");
+    cr_expect_eq(fixture.puts[TABLE_ENDED], 1, "all of them are one record");
+    fixture_act("later 5000");
+    cr_expect_eq(fixture.puts[TABLE_ENDED], 0, "once");
+    fixture_act("restart");
+    leave_free(0.9);
+    fixture_run(after);
+}

@@ -198,14 +198,19 @@ Test(ended, expiry_keeps_to_the_room_of_a_step)
     cr_expect_eq(ended.first, ended.next);
 }
 
+static void receive(uint32_t number)
+{
+    struct task_id received = id(number);
+    ended_received(&ended, map_find(&map, &received));
+}
+
 Test(ended, only_received_results_are_evicted)
 {
     for (uint32_t i = 1; i <= 4; i++)
         add(i);
     flush();
     next_step();
-    struct task_id second = id(2);
-    ended_at(&ended, map_find(&map, &second))->arrival_and_bits |= ENDED_RECEIVED;
+    receive(2);
     cr_expect_eq(ended_evict_received(&ended, 10, &outputs), 1);
     cr_expect_eq(writes(WRITE_ERASE, TABLE_OUTCOMES), 1);
     cr_expect_eq(entry_of(2)->outcome_size, 0);
@@ -222,10 +227,8 @@ Test(ended, eviction_goes_round)
         flush();
         next_step();
     }
-    for (uint32_t i = 1; i <= 6; i++) {
-        struct task_id received = id(i);
-        ended_at(&ended, map_find(&map, &received))->arrival_and_bits |= ENDED_RECEIVED;
-    }
+    for (uint32_t i = 1; i <= 6; i++)
+        receive(i);
     cr_expect_eq(ended_evict_received(&ended, 2, &outputs), 2);
     cr_expect_eq(entry_of(2)->outcome_size, 0, "the oldest first");
     cr_expect_eq(entry_of(3)->outcome_size, 10);
@@ -271,6 +274,52 @@ Test(ended, comes_back_from_its_records)
     copy_put(0, records[0], &number);
     cr_expect_gt(number, numbers[1], "numbers go on");
     cr_expect_eq(writes(WRITE_PUT, TABLE_ENDED), 1, "what was restored is not put again");
+}
+
+Test(ended, receipts_are_put_once_for_all_of_a_record_and_come_back)
+{
+    static uint8_t records[2][8192];
+    uint64_t numbers[2];
+    for (uint32_t i = 1; i <= 60; i++)
+        add(i);
+    receive(60); /* before its record was written: with it */
+    flush();
+    cr_expect_not(ended_has_receipts(&ended));
+    size_t sizes[2] = {0, copy_put(1, records[1], &numbers[1])};
+    next_step();
+    for (uint32_t i = 10; i <= 30; i++)
+        receive(i);
+    cr_expect(ended_has_receipts(&ended));
+    cr_expect_eq(outputs.write_count, 0, "no write for each");
+    cr_expect_not(ended_put_receipts(&ended, &outputs));
+    cr_expect_eq(outputs.write_count, 1);
+    sizes[0] = copy_put(0, records[0], &numbers[0]);
+    receive(10); /* again */
+    cr_expect_not(ended_has_receipts(&ended));
+    map_release(&map);
+    ended_release(&ended);
+    begin(1000000);
+    for (uint32_t i = 0; i < 2; i++)
+        cr_assert(ended_restore(&ended, numbers[i], (struct bytes){records[i], sizes[i]}, &map));
+    cr_expect_eq(ended.evictable, 22);
+    cr_expect_eq(ended_evict_received(&ended, 100, &outputs), 22);
+}
+
+Test(ended, receipts_of_forgotten_records_are_none)
+{
+    for (uint32_t i = 1; i <= 3; i++) {
+        add(i);
+        flush();
+        next_step();
+    }
+    for (uint32_t i = 1; i <= 3; i++)
+        receive(i);
+    ended.ids_max = 1;
+    cr_expect_not(ended_expire(&ended, now_ms, &map, &outputs));
+    next_step();
+    cr_expect_not(ended_put_receipts(&ended, &outputs));
+    cr_expect_eq(outputs.write_count, 1, "of the one that is left");
+    cr_expect_eq(ended.evictable, 1);
 }
 
 Test(ended, a_damaged_record_is_told)

@@ -19,7 +19,7 @@ Test(review_ended, ids_are_found_across_the_wrap_of_their_values)
     outputs_begin_step(&outputs);
     ended_init(&ended, 1000, 1000, 1000);
     map_init(&map, 1, id_of, &ended);
-    ended.first = ended.next = ended.evict_next = ended.erase_next = ENDED_BIT - BEFORE;
+    ended.first = ended.next = ENDED_BIT - BEFORE;
     ended.first_chunk = ended.first / ENDED_CHUNK;
     for (uint8_t i = 0; i < BEFORE + AFTER; i++) {
         struct ended_entry entry = {.id = {{i}}, .arrival_and_bits = (uint64_t)(i + 1) << 8};
