@@ -35,7 +35,8 @@ def print_plan(plan: Plan) -> None:
 
 def play(plan: Plan) -> bool:
     """True if every promise was kept."""
-    print(f"seed {plan.seed}: {len(plan.batches)} batches, {len(plan.faults)} faults", flush=True)
+    print(f"seed {plan.seed}: {len(plan.batches)} batches, {len(plan.faults)} faults"
+          f"{', gentle' if plan.gentle else ''}", flush=True)
     began = time.monotonic()
     with contextlib.ExitStack() as stack:
         cluster = Cluster(stack.callback)

@@ -1,6 +1,8 @@
 """What happens in a chaos round: tasks in batches, and faults, all drawn from its seed.
 
 The same seed is the same plan. What becomes of it is up to the machine: processes run in their own time.
+Every GENTLE_EVERY-th seed is a gentle round: no worker is killed, and no fault lasts as long as a grace. Then
+nothing that started may be lost.
 """
 from __future__ import annotations
 
@@ -13,12 +15,15 @@ WORKERS = tuple(f"{region}/w{number}" for region in REGIONS for number in (1, 2)
 LINKS = REGIONS + WORKERS  # each by its lower end
 SUBMIT_S, FAULTS_S = 8.0, 10.0  # tasks are handed in and faults begin until then
 FAULTS = (8, 24)
+PAIRED = 0.4
 PYTHON_CLIENTS = 3
 PROGRAM = "program"  # the client of a batch that the C program hands in
 PROGRAM_SHARE = 0.3
 BATCH_MAX = 60
 ALWAYS = 1000  # fails more often than it can be tried
-WITHIN_GRACE_S, PAST_GRACE_S = (0.1, 0.7), (1.2, 2.2)  # graces are 1 s
+GENTLE_EVERY = 4
+GRACE_S, GENTLE_GRACE_S = 1, 15
+SHORT_S, LONG_S = (0.1, 0.7), (1.2, 2.2)  # within and past GRACE_S
 
 Range = Tuple[float, float]
 
@@ -89,10 +94,18 @@ class Plan:
     batches: Sequence[Batch]
     faults: Sequence[Fault]
 
+    @property
+    def gentle(self) -> bool:
+        return self.seed % GENTLE_EVERY == 0
+
+    @property
+    def grace_s(self) -> int:
+        return GENTLE_GRACE_S if self.gentle else GRACE_S
+
 
 def draw_plan(seed: int, tasks: int) -> Plan:
     dice = random.Random(seed)
-    return Plan(seed, draw_batches(dice, tasks), draw_faults(dice))
+    return Plan(seed, draw_batches(dice, tasks), draw_faults(dice, seed % GENTLE_EVERY == 0))
 
 
 def draw_batches(dice: random.Random, tasks: int) -> list[Batch]:
@@ -121,16 +134,33 @@ def draw_batch(dice: random.Random, name: str, first: int, count: int) -> Batch:
         waits=kind.cancel_s is None and dice.random() < 0.5)  # to cancel them, the ids are needed first
 
 
-def draw_faults(dice: random.Random) -> list[Fault]:
-    """At most one at a time on each node and each link; the broker's turn comes as often as a region's."""
-    tiers = {"node": (("broker",), REGIONS, WORKERS), "link": (REGIONS, WORKERS)}
-    whats = {"kill": "node", "stop": "node", "restart": "node", "cut": "link"}
-    busy_until: dict[tuple[str, str], float] = {}
-    faults = []
+def unheard_workers(what: str, target: str) -> list[str]:
+    """Those that cannot reach their region during such a fault."""
+    if what == "cut":
+        return [target] if target in WORKERS else []
+    return [worker for worker in WORKERS if worker.split("/")[0] == target]
+
+
+def draw_faults(dice: random.Random, gentle: bool) -> list[Fault]:
+    """At most one at a time on each node and each link; the broker's turn comes as often as all regions'. Some
+    come in pairs: a worker ends while nobody can hear what it has done."""
+    nodes, links = (("broker",), REGIONS, WORKERS), (REGIONS, WORKERS)
+    tiers = {"kill": nodes[:2] if gentle else nodes, "stop": nodes, "restart": nodes, "cut": links}
+    busy_until: dict[tuple[bool, str], float] = {}
+    faults: list[Fault] = []
+
+    def add(fault: Fault) -> bool:
+        place = fault.what == "cut", fault.target
+        free = busy_until.get(place, 0) <= fault.at_s
+        if free:
+            faults.append(fault)
+            busy_until[place] = fault.at_s + fault.for_s + 0.5
+        return free
+
     for at_s in sorted(dice.uniform(0.5, FAULTS_S) for _ in range(dice.randint(*FAULTS))):
-        what, lasts = dice.choice(list(whats)), dice.choice((WITHIN_GRACE_S, PAST_GRACE_S))
-        target, for_s = dice.choice(dice.choice(tiers[whats[what]])), dice.uniform(*lasts)
-        if busy_until.get((whats[what], target), 0) <= at_s:
-            faults.append(Fault(at_s, what, target, for_s))
-            busy_until[whats[what], target] = at_s + for_s + 0.5
-    return faults
+        what, lasts = dice.choice(list(tiers)), dice.choice((SHORT_S, LONG_S))
+        target = dice.choice(dice.choice(tiers[what]))
+        unheard = unheard_workers(what, target)
+        if add(Fault(at_s, what, target, dice.uniform(*lasts))) and unheard and dice.random() < PAIRED:
+            add(Fault(at_s + 0.05, "restart", dice.choice(unheard), dice.uniform(*SHORT_S)))
+    return sorted(faults, key=lambda fault: fault.at_s)

@@ -2,7 +2,7 @@
 that can cut it. Clients hand in tasks while the faults of the plan happen; then the faults end, everything
 drains, and what was seen goes to the judges (chaos_check.py).
 
-Beats are 100 ms and graces 1 s. A task is placed and tried again as often as it takes: no loss is an excuse.
+Beats are 100 ms. A task is placed and tried again as often as it takes: no loss is an excuse.
 """
 from __future__ import annotations
 
@@ -85,8 +85,9 @@ class Faults:
         return True
 
 
-def start_cluster(cluster: Cluster) -> dict[str, Forwarder]:
+def start_cluster(cluster: Cluster, grace_s: int) -> dict[str, Forwarder]:
     """The links, each by the name of its lower end."""
+    grace = f"{grace_s}s"
     links: dict[str, Forwarder] = {}
 
     def link(name: str, target: int) -> int:
@@ -95,9 +96,10 @@ def start_cluster(cluster: Cluster) -> dict[str, Forwarder]:
         cluster.add_cleanup(links[name].close)
         return port
 
-    cluster.broker(broker_rerun_max=OFTEN)
+    cluster.broker(broker_rerun_max=OFTEN, broker_region_grace=grace)
     for region in REGIONS:
-        cluster.region(region, parent=link(region, cluster.ports["broker"]), region_poison_limit=OFTEN)
+        cluster.region(region, parent=link(region, cluster.ports["broker"]), region_poison_limit=OFTEN,
+                       region_worker_grace=grace)
     for worker in WORKERS:
         parent = loopback(link(worker, cluster.ports[worker.split("/")[0]]))
         cluster.worker(worker, slots=SLOTS, worker_parent=parent)
@@ -108,7 +110,7 @@ def start_cluster(cluster: Cluster) -> dict[str, Forwarder]:
 def run_round(cluster: Cluster, plan: Plan) -> tuple[list[Task], list[str]]:
     """The tasks with all that is known of them, and complaints: empty if all was well."""
     scene = Scene(cluster, plan)
-    faults = Faults(scene, start_cluster(cluster))
+    faults = Faults(scene, start_cluster(cluster, plan.grace_s))
     scene.began = time.monotonic()
     last_fault_s = max((fault.at_s + fault.for_s for fault in plan.faults), default=0)
     scene.give_up = scene.began + last_fault_s + DRAIN_S
@@ -126,7 +128,7 @@ def run_round(cluster: Cluster, plan: Plan) -> tuple[list[Task], list[str]]:
     ask_again(scene)
     scene.complaints += restores_nothing(cluster)
     write_account(scene)
-    return tasks, scene.complaints + complaints(tasks)
+    return tasks, scene.complaints + complaints(tasks, plan.gentle)
 
 
 def is_empty(cluster: Cluster) -> list[str]:

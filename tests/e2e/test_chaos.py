@@ -3,7 +3,7 @@ import dataclasses
 import unittest
 
 from chaos_check import End, Line, Task, Told, complaints
-from chaos_plan import KINDS, LINKS, PROGRAM, PYTHON_CLIENTS, draw_plan
+from chaos_plan import KINDS, LINKS, PROGRAM, PYTHON_CLIENTS, WORKERS, draw_plan
 
 ID = "0190" * 8
 
@@ -152,6 +152,12 @@ class Judges(unittest.TestCase):
                 if "unmarked" not in name:  # these break more than one at a time
                     self.assertEqual({promise}, broken)
 
+    def test_a_gentle_round_loses_no_work(self):
+        for name, task in GOOD.items():
+            with self.subTest(name):
+                lost = "lost" in name and name != "a worker lost before it began"
+                self.assertEqual(lost, bool(complaints([task], gentle=True)))
+
     def test_one_id_for_two_tasks(self):
         self.assertEqual(1, len(complaints([GOOD["once"], dataclasses.replace(GOOD["once"], number=2)])))
 
@@ -188,6 +194,13 @@ class Plans(unittest.TestCase):
         faults = [fault for plan in plans for fault in plan.faults]
         self.assertEqual({"kill", "stop", "restart", "cut"}, {fault.what for fault in faults})
         self.assertLessEqual({"broker", *LINKS}, {fault.target for fault in faults})
+
+    def test_gentle_plans_kill_no_worker(self):
+        gentle = [plan for plan in (draw_plan(seed, 1) for seed in range(80)) if plan.gentle]
+        self.assertEqual(20, len(gentle))
+        faults = [fault for plan in gentle for fault in plan.faults]
+        self.assertFalse([fault for fault in faults if fault.what == "kill" and fault.target in WORKERS])
+        self.assertLess(max(fault.for_s for fault in faults), gentle[0].grace_s / 2)
 
     def test_one_fault_at_a_time_on_each_node_and_link(self):
         for seed in range(50):
