@@ -58,7 +58,8 @@ static void gather_writes(struct sim *sim, struct sim_node *node, struct batch *
 struct frame batch_frame(struct sim *sim, struct sim_node *node, const struct message *message)
 {
     struct bytes bytes = copy_pieces(sim, node, &message->frame, message_kind_text(message->kind));
-    return (struct frame){message->peer, (uint8_t *)bytes.data, bytes.size, message->kind};
+    return (struct frame){
+        .peer = message->peer, .data = (uint8_t *)bytes.data, .size = bytes.size, .kind = message->kind};
 }
 
 struct batch *batch_gather(struct sim *sim, struct sim_node *node)

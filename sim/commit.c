@@ -38,7 +38,8 @@ static void hand_over(struct sim *sim, struct sim_node *node, struct batch *batc
         us += dice_below(&sim->dice, SLOW_COMMIT_MS_MAX * 1000);
     if (batch->put_count + batch->erase_count == 0)
         us = 1; /* nothing to write: it only waits for its turn */
-    batch->durable_ns = sim->now_ns + us * 1000;
+    uint64_t from_ns = node->hung_disk_until_ns > sim->now_ns ? node->hung_disk_until_ns : sim->now_ns;
+    batch->durable_ns = from_ns + us * 1000;
     if (batch->durable_ns <= node->durable_ns)
         batch->durable_ns = node->durable_ns + 1;
     node->durable_ns = batch->durable_ns;

@@ -20,38 +20,15 @@ void *take_memory(size_t count, size_t size)
     return memory;
 }
 
-static struct sim_node *add_node(struct sim *sim, const struct role *role, uint32_t parent)
-{
-    struct sim_node *node = &sim->nodes[sim->node_count];
-    node->role = role;
-    node->index = sim->node_count++;
-    node->parent = parent;
-    node->wake_ns = NEVER;
-    node->batches_end = &node->batches;
-    ASSERT(outputs_init(&node->outputs));
-    return node;
-}
-
 bool sim_init(struct sim *sim, const struct sim_options *options, const struct role roles[3])
 {
-    static const char *const regions[] = {"eu", "us", "ap", "sa", "af"};
-    if (options->regions < 1 || options->regions > 5 || options->tasks > TASKS_MAX_SIM ||
-        1 + options->regions * (1 + options->workers) > NODES_MAX)
-        return false;
     memset(sim, 0, sizeof *sim);
     sim->options = *options;
     sim->roles = roles;
     sim->dice.state = options->seed * 0x2545f4914f6cdd1dull + 1;
-    sim->now_ns = 1000 * MS; /* a machine has been up for a while */
-    sim->nodes = take_memory(NODES_MAX, sizeof *sim->nodes);
-    strcpy(add_node(sim, &roles[0], 0)->name, "broker");
-    for (uint32_t r = 0; r < options->regions; r++) {
-        struct sim_node *region = add_node(sim, &roles[1], 0);
-        strcpy(region->name, regions[r]);
-        for (uint32_t w = 1; w <= options->workers; w++)
-            snprintf(add_node(sim, &roles[2], region->index)->name, NAME_ROOM, "%s/w%u", regions[r],
-                     (unsigned)w);
-    }
+    sim->now_ns = 1000 * MS;
+    if (!topology_draw(sim))
+        return false;
     check_init(sim);
     clients_init(sim);
     faults_plan(sim);
@@ -65,6 +42,7 @@ void sim_release(struct sim *sim)
         node_crash(sim, node);
         disk_wipe(&node->disk);
         disk_wipe(&node->view);
+        disk_wipe(&node->backup);
         outputs_release(&node->outputs);
         free(node->kept);
     }
@@ -102,6 +80,8 @@ static bool put_off(struct sim *sim, const struct occasion *occasion)
     uint64_t at_ns = node->paused_until_ns;
     if (waits[occasion->what] == NEVER_WAITS)
         return false;
+    if (occasion->what == HAPPENS_COMMIT && node->hung_disk_until_ns > at_ns)
+        at_ns = node->hung_disk_until_ns;
     if (waits[occasion->what] == UNTIL_READY && node->alive && node->life == occasion->life)
         at_ns = node_ready_ns(sim, node);
     if (at_ns <= sim->now_ns)
@@ -145,7 +125,7 @@ static void dispatch(struct sim *sim, struct occasion *occasion)
             break;
         node->wake_ns = NEVER;
         event.kind = EVENT_TIMEOUT;
-        if (node->role->deadline_ns(node->self) <= sim->now_ns)
+        if (node->role->deadline_ns(node->self) <= node_now_ns(sim, node))
             node_step(sim, node, &event, NULL);
         else
             node_schedule_wake(sim, node);
@@ -190,6 +170,9 @@ static void dispatch(struct sim *sim, struct occasion *occasion)
         break;
     case HAPPENS_FAULT:
         fault_happens(sim, &sim->faults[occasion->number]);
+        break;
+    case HAPPENS_FAULT_END:
+        fault_ends(sim, &sim->faults[occasion->number]);
         break;
     case HAPPENS_RESTART:
         node_start(sim, node);

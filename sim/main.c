@@ -62,6 +62,10 @@ static bool parse(int argc, char **argv, struct arguments *arguments)
             arguments->options.regions = (uint32_t)value;
         else if (strcmp(name, "--workers") == 0)
             arguments->options.workers = (uint32_t)value;
+        else if (strcmp(name, "--clients") == 0)
+            arguments->options.clients = (uint32_t)value;
+        else if (strcmp(name, "--duration") == 0)
+            arguments->options.duration_ms = (uint32_t)value * 1000;
         else
             return false;
     }
@@ -84,7 +88,7 @@ int main(int argc, char **argv)
 {
     static struct sim sim;
     static uint64_t traces[TRACE_CODE_COUNT];
-    struct arguments arguments = {{.tasks = 300, .regions = 3, .workers = 2, .faults = true}, 1, 1, false};
+    struct arguments arguments = {{.faults = true}, 1, 1, false};
     uint64_t failed = 0;
     if (!parse(argc, argv, &arguments)) {
         fputs(usage, stderr);

@@ -54,7 +54,8 @@ void node_schedule_wake(struct sim *sim, struct sim_node *node)
     uint64_t deadline_ns = node->role->deadline_ns(node->self);
     if (deadline_ns == DEADLINE_NEVER)
         return;
-    uint64_t at_ns = deadline_ns > sim->now_ns ? deadline_ns : sim->now_ns;
+    uint64_t at_ns = node_time_of(node, deadline_ns);
+    at_ns = at_ns > sim->now_ns ? at_ns : sim->now_ns;
     at_ns += 1000 + dice_below(&sim->dice, dice_percent(&sim->dice, 5) ? 20 * MS : MS / 10);
     if (at_ns >= node->wake_ns)
         return;
@@ -72,16 +73,25 @@ static void keep_frame(struct sim_node *node, struct frame frame)
     node->kept[node->kept_count++] = frame;
 }
 
+/* A full disk is full of something else. */
+static uint64_t free_bytes(const struct sim *sim, const struct sim_node *node)
+{
+    uint64_t room = STORE_BYTES;
+    if (node->full_disk_until_ns > sim->now_ns)
+        room = STORE_BYTES / 100 * node->free_percent;
+    return room > node->disk.bytes ? room - node->disk.bytes : 0;
+}
+
 /* Takes `keep`, the frame that the event borrows from, if there is one. */
 void node_step(struct sim *sim, struct sim_node *node, struct event *event, struct frame *keep)
 {
     uint32_t traced = node->outputs.trace_count;
-    event->now_ns = sim->now_ns;
-    event->wall_ms = WALL_START_MS + sim->now_ns / MS;
+    event->now_ns = node_now_ns(sim, node);
+    event->wall_ms = node_wall_ms(sim, node);
     event->random[0] = dice_bits(&sim->dice);
     event->random[1] = dice_bits(&sim->dice);
     event->store_max_bytes = STORE_BYTES;
-    event->store_free_bytes = STORE_BYTES - node->disk.bytes;
+    event->store_free_bytes = free_bytes(sim, node);
     event->commit_age_ms =
         node->batches == NULL ? 0 : (uint32_t)((sim->now_ns - node->batches->closed_ns) / MS);
     if (keep != NULL)
@@ -152,10 +162,17 @@ void node_wipe(struct sim *sim, struct sim_node *node)
     check_store_replaced(sim, node);
 }
 
+void node_restore_backup(struct sim *sim, struct sim_node *node)
+{
+    ASSERT(!node->alive);
+    disk_copy(&node->disk, &node->backup);
+    check_store_replaced(sim, node);
+}
+
 void node_drain(struct sim *sim, struct sim_node *node)
 {
     struct event event = {.kind = EVENT_DRAIN};
-    if (!node->alive || node->draining)
+    if (!node->alive || node->draining || node_ready_ns(sim, node) > sim->now_ns)
         return;
     node->draining = true;
     node_step(sim, node, &event, NULL);

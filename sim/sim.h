@@ -17,11 +17,12 @@
 #include "sim/timeline.h"
 
 enum {
-    NODES_MAX = 32,
+    REGIONS_MAX_SIM = 8,
+    WORKERS_MAX_SIM = 100,
+    CLIENTS_MAX_SIM = 20,
+    NODES_MAX = 1 + REGIONS_MAX_SIM + WORKERS_MAX_SIM,
     SLOTS_MAX_SIM = 8,
     TASKS_MAX_SIM = 4096,
-    REGIONS_MAX_SIM = 8,
-    CLIENTS_MAX_SIM = 20,
     FAULTS_MAX = 64,
     NAME_ROOM = 16,
     BEAT_MS = 500,
@@ -54,6 +55,7 @@ struct frame {
     uint8_t *data; /* malloc'ed */
     size_t size;
     enum message_kind kind; /* of those that wait for a commit */
+    bool injected;          /* no node has sent it: hostile.c */
 };
 
 /* Outputs that wait for the disk, out of the arena: puts and frames in the order in which they were asked. */
@@ -84,6 +86,13 @@ struct sim_process {
     bool output_cut;
 };
 
+/* A machine's clocks: they start anywhere, run a little fast or slow, and the wall clock may be set. */
+struct sim_clock {
+    uint64_t since_ns, base_ns; /* virtual time `since` is `base` on the clock that never goes back */
+    int32_t drift_ppm;
+    int64_t wall_ahead_ms;
+};
+
 struct sim_node {
     const struct role *role;
     char name[NAME_ROOM];
@@ -104,10 +113,15 @@ struct sim_node {
     uint64_t wake_ns;    /* the next WAKE on the timeline */
     struct disk disk;    /* what is committed */
     struct disk view;    /* what will be, when all batches are: messages are put together from it */
-    uint64_t paused_until_ns, slow_disk_until_ns;
-    uint64_t cut_until_ns; /* the wire to its parent carries nothing */
-    uint64_t session;      /* its number for the newest wire to its parent */
-    uint32_t wire;         /* index + 1 of that wire */
+    struct disk backup;  /* an older state of it, if a fault has taken one */
+    struct sim_clock clock;
+    /* Faults, each until its time: */
+    uint64_t paused_until_ns, slow_disk_until_ns, hung_disk_until_ns, full_disk_until_ns;
+    uint64_t cut_up_until_ns, cut_down_until_ns, slow_link_until_ns, hostile_until_ns;
+    uint32_t free_percent, link_bytes_per_ms, trick; /* while the disk is full, the link slow, hostile */
+    uint64_t latency_ns;                             /* one way, of the wire to its parent */
+    uint64_t session;                                /* its number for the newest wire to its parent */
+    uint32_t wire;                                   /* index + 1 of that wire */
     struct sim_process processes[SLOTS_MAX_SIM];
 };
 
@@ -116,7 +130,7 @@ struct wire {
     uint32_t child, child_life, parent, parent_life;
     uint64_t session; /* the child's number for it; the parent's is index + 1 */
     bool child_open, parent_open;
-    uint64_t latency_ns;
+    bool stranger; /* its child end is nobody's: hostile.c */
     struct wire_queue {
         struct frame *frames; /* peer: as the receiver names the sender */
         size_t first, count, capacity;
@@ -139,10 +153,13 @@ enum commit_fate {
 typedef enum commit_fate (*commit_decide)(void *context, const struct sim_node *node,
                                           const struct batch *batch);
 
+/* What is 0 is drawn from the seed; after sim_init all of it is what the run has. */
 struct sim_options {
     uint64_t seed;
-    uint32_t tasks, regions, workers, clients;
+    uint32_t tasks, regions, workers /* over all regions */, clients;
+    uint32_t duration_ms; /* of the first phase, the one with faults */
     bool faults, trace;
+    uint64_t left_out;  /* bit i: fault i of the plan does not happen */
     commit_decide fate; /* asked before each commit that writes; NULL: all are good */
     void *fate_context;
 };
@@ -157,8 +174,10 @@ struct sim {
     uint32_t node_count;
     struct wire *wires;
     uint32_t wire_count, wire_capacity;
+    uint32_t jitter_us, high_water; /* of each wire: drawn latency on top; frames that fit a direction */
+    struct frame overheard[8];      /* hostile.c: frames of others, to be said again elsewhere */
     struct fault {
-        uint64_t at_ns;
+        uint64_t at_ns, until_ns, draw;
         uint32_t kind, node;
     } faults[FAULTS_MAX];
     uint32_t fault_count;
@@ -183,11 +202,25 @@ void node_crash(struct sim *sim, struct sim_node *node);
 void node_drain(struct sim *sim, struct sim_node *node);
 /* It comes back with another disk, if it is down. */
 void node_wipe(struct sim *sim, struct sim_node *node);
+/* It comes back with its backup, if it is down. */
+void node_restore_backup(struct sim *sim, struct sim_node *node);
 /* Close what was gathered now, so that the next step begins a batch of its own. */
 void node_close_batch(struct sim *sim, struct sim_node *node);
 void *take_memory(size_t count, size_t size);
 /* Into the hash of the run: frames that leave, records that are committed. */
 void sim_hash(struct sim *sim, const void *data, size_t size);
+
+/* topology.c: regions, workers and clients of this seed, where they stand, and how their links are. False if
+ * the options ask for more than there can be. */
+bool topology_draw(struct sim *sim);
+
+/* clock.c: what the clocks of a node's machine show. */
+uint64_t node_now_ns(const struct sim *sim, const struct sim_node *node);
+uint64_t node_wall_ms(const struct sim *sim, const struct sim_node *node);
+/* The earliest virtual time at which node_now_ns is `node_ns`. */
+uint64_t node_time_of(const struct sim_node *node, uint64_t node_ns);
+/* The machine starts: its clock begins again. */
+void node_boot_machine(struct sim *sim, struct sim_node *node, uint64_t uptime_ns);
 
 /* network.c */
 void network_send(struct sim *sim, struct sim_node *from, struct frame frame);
@@ -198,10 +231,30 @@ void wire_close(struct sim *sim, struct wire *wire, bool at_child);
 void wire_cut(struct sim *sim, struct wire *wire);
 void network_node_gone(struct sim *sim, const struct sim_node *node);
 void network_release(struct sim *sim);
+/* The newest wire of a child, NULL if it has none. */
+struct wire *network_wire(const struct sim *sim, const struct sim_node *child);
+
+/* hostile.c */
+enum trick {
+    TRICK_GAP,
+    TRICK_REPEAT,
+    TRICK_REORDER,
+    TRICK_FOREIGN,
+    TRICK_FORGED,
+    TRICK_GARBAGE,
+    TRICK_COUNT
+};
+/* Sends `frame` on the wire of a hostile link: it, or what its trick makes of it. */
+void hostile_push(struct sim *sim, struct wire *wire, bool up, struct frame frame);
+/* Somebody else connects to the parent of `victim`, under its name or another, or says nothing that makes
+ * sense. */
+void hostile_stranger(struct sim *sim, const struct sim_node *victim);
 
 /* faults.c */
 void faults_plan(struct sim *sim);
 void fault_happens(struct sim *sim, const struct fault *fault);
+void fault_ends(struct sim *sim, const struct fault *fault);
+const char *fault_text(const struct fault *fault);
 
 /* process.c */
 void process_perform(struct sim *sim, struct sim_node *node, const struct process *process);

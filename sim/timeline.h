@@ -17,7 +17,8 @@ enum happening {
     HAPPENS_REQUEST,         /* frame `number` of the clients reaches `node` from peer `detail` */
     HAPPENS_REPLY,           /* a frame reaches client `number` */
     HAPPENS_CLIENT,          /* client `number` acts, unless `detail` is no longer its timer */
-    HAPPENS_FAULT,           /* fault `number` of the plan */
+    HAPPENS_FAULT,           /* fault `number` of the plan begins */
+    HAPPENS_FAULT_END,       /* and ends */
     HAPPENS_RESTART,         /* `node`, if it is still down */
 };
 

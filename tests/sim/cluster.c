@@ -7,7 +7,7 @@ static struct sim sim;
 
 static uint64_t run(uint64_t seed)
 {
-    struct sim_options options = {.seed = seed, .tasks = 100, .regions = 2, .workers = 2, .faults = true};
+    struct sim_options options = {.seed = seed, .tasks = 100, .regions = 2, .workers = 4, .faults = true};
     cr_assert(sim_init(&sim, &options, cluster_roles));
     sim_run(&sim);
     cr_assert(!sim.failed, "seed %llu", (unsigned long long)seed);

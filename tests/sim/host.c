@@ -164,8 +164,8 @@ static void step_broker(void *self, const struct event *event, struct outputs *o
     }
     fake->started |= event->kind == EVENT_START;
     fake->drained |= event->kind == EVENT_DRAIN;
-    if (event->kind != EVENT_MESSAGE)
-        return;
+    if (event->kind != EVENT_MESSAGE || peer_port(event->peer) != PORT_CLIENT)
+        return; /* strangers */
     cr_assert(fake->started);
     cr_assert_eq(message_read(event->frame, &header), READER_OK);
     if (header.kind == MESSAGE_SUBMIT)
