@@ -6,6 +6,7 @@
  * query.c        QUERY: rows of its own, asked for at the regions, put together
  * regions.c      messages of regions; grants that end by loss
  * route.c        which region: constraints, then geo_nearest with credit
+ * late.c         outcomes that came too late
  * settle.c       the one place where a task ends here */
 #ifndef MERIDIAN_BROKER_BROKER_STATE_H
 #define MERIDIAN_BROKER_BROKER_STATE_H
@@ -16,12 +17,26 @@
 #include "engine/ledger.h"
 #include "engine/room.h"
 
-enum { RECENT_MAX = 256 };
+enum { RECENT_MAX = 256, LATE_NOTES_MAX = 256 };
 
 /* The newest accepted ids, for `task list`. */
 struct recent {
     struct task_id ids[RECENT_MAX];
     uint64_t next; /* ids[next % RECENT_MAX] is written next */
+};
+
+/* The newest outcomes that came too late, for people. */
+struct late_note {
+    struct task_id id;
+    struct fence fence;
+    enum task_end end;
+    uint64_t at_ns;
+    char where[2 * NAME_BYTES_MAX + 2]; /* ap/w1 */
+};
+
+struct late_notes {
+    struct late_note notes[LATE_NOTES_MAX];
+    uint64_t next; /* notes[next % LATE_NOTES_MAX] is written next */
 };
 
 struct broker_counters {
@@ -37,6 +52,7 @@ struct broker {
     struct watches watches;
     struct queries queries;
     struct recent recent;
+    struct late_notes late;
     struct broker_counters counters;
     struct task_fields parsed[FRAME_ENTRIES_MAX]; /* of the SUBMIT in hand */
     uint8_t instance[INSTANCE_BYTES];
@@ -86,6 +102,18 @@ enum task_reason route_reason(struct broker *broker, uint16_t class);
 /* Why `region` would not be given a task of `class`: "" if it would. Written to `to` (size bytes). */
 void route_explain(struct broker *broker, struct child *region, uint16_t class, char *to, size_t size);
 void broker_dispatch(struct broker *broker, struct outputs *outputs);
+
+/* ---- late.c ---- */
+/* A region's outcome was refused as stale, and an attempt of it had run. */
+void broker_on_late_outcome(struct broker *broker, const struct child *region,
+                            const struct outcome_entry *entry, struct outputs *outputs);
+/* The late entries of a region's HEARTBEAT: outcomes of workers that it refused. */
+void broker_on_late_entries(struct broker *broker, const struct child *region, struct bytes body,
+                            struct outputs *outputs);
+/* An outcome of the task came late, of one that lives or of one that has ended. */
+bool broker_was_late(struct broker *broker, const struct task_id *id);
+/* The two pairs of a row: "late" and "late_outcomes". */
+void broker_write_late(struct broker *broker, struct writer *writer, const struct task_id *id);
 
 /* ---- settle.c ---- */
 /* A region's outcome: recorded, its watchers told. `entry.outcome` is borrowed from the event's frame. */

@@ -99,6 +99,8 @@ static void on_outcome(struct broker *broker, struct child *region, struct reade
         bool ran = entry.end != TASK_NOT_HELD && entry.end != TASK_RETURNED;
         region->late += ran;
         broker->counters.late += ran;
+        if (ran)
+            broker_on_late_outcome(broker, region, &entry, outputs);
         outputs_trace(outputs, TRACE_OUTCOME_STALE, &entry.id, region->number, entry.end);
     } else if (status == SETTLED_UNKNOWN) {
         outputs_trace(outputs, TRACE_OUTCOME_UNKNOWN, &entry.id, region->number, 0);
@@ -158,6 +160,9 @@ void broker_on_child_message(struct broker *broker, const struct event *event,
             broker->counters.malformed++;
             child_end_session(&broker->tasks.children, region, outputs);
         }
+        return;
+    case CHILD_LATE:
+        broker_on_late_entries(broker, region, header->body, outputs);
         return;
     case CHILD_SYNCED:
         broker->more_work = true;

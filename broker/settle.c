@@ -37,7 +37,8 @@ static void finish(struct broker *broker, uint32_t index, enum task_end end, boo
     struct ended_entry entry = {
         .id = task->id,
         .body_hash = (uint32_t)task->body_hash,
-        .outcome_size = (uint32_t)outcome_size,
+        .outcome_size = (uint32_t)outcome_size & ENDED_OUTCOME_BYTES_MAX,
+        .late = dup && task->flags & TASK_LATE,
         .arrival_and_bits =
             task->arrival << 8 | (uint64_t)(task->fence.custody & 15) << 4 | (dup ? ENDED_DUP : 0) | end,
     };

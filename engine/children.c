@@ -94,13 +94,14 @@ static void measure(struct child *child, const struct event *event, const struct
         child->rtt_us = (uint32_t)(((uint64_t)child->rtt_us * 7 + sample_us) / 8);
 }
 
-static void on_heartbeat(struct children *children, struct child *child, const struct event *event,
+/* True if it tells of late outcomes. */
+static bool on_heartbeat(struct children *children, struct child *child, const struct event *event,
                          struct bytes body)
 {
     struct heartbeat heartbeat;
     if (!heartbeat_read(body, &heartbeat)) {
         children->refused++;
-        return;
+        return false;
     }
     measure(child, event, &heartbeat);
     child->workers = heartbeat.children;
@@ -110,6 +111,7 @@ static void on_heartbeat(struct children *children, struct child *child, const s
     }
     if (heartbeat.profiles.size != 0 && !child_take_profiles(children, child, heartbeat.profiles))
         children->refused++;
+    return heartbeat.late.size > 0;
 }
 
 static void heard(struct children *children, struct child *child, struct outputs *outputs)
@@ -182,11 +184,9 @@ enum child_news children_on_message(struct children *children, const struct even
         return CHILD_NOTHING;
     }
     heard(children, child, outputs);
-    if (header->kind == MESSAGE_HEARTBEAT) {
-        on_heartbeat(children, child, event, header->body);
-        return CHILD_NOTHING;
-    }
     *ret_child = child;
+    if (header->kind == MESSAGE_HEARTBEAT)
+        return on_heartbeat(children, child, event, header->body) ? CHILD_LATE : CHILD_NOTHING;
     return on_counted(children, child, event, header, outputs);
 }
 

@@ -93,6 +93,7 @@ struct children {
 enum child_news {
     CHILD_NOTHING,
     CHILD_INVENTORY, /* rows for grants_claim */
+    CHILD_LATE,      /* a HEARTBEAT with late entries */
     CHILD_SYNCED,    /* END: start the sweep of what was not claimed */
     CHILD_MESSAGE,   /* a counted message for the node */
 };

@@ -97,11 +97,13 @@ static void put_record(const struct ended *ended, struct ended_record *record, s
     write_uint(writer, record->wall_ms);
     for (uint64_t number = record->first; number < record->first + record->count; number++) {
         const struct ended_entry *entry = entry_at(ended, number);
-        write_array(writer, 4);
+        write_array(writer, entry->late ? 5 : 4);
         write_bin(writer, (struct bytes){entry->id.bytes, TASK_ID_BYTES});
         write_uint(writer, entry->body_hash);
         write_uint(writer, entry->outcome_size);
         write_uint(writer, entry->arrival_and_bits);
+        if (entry->late)
+            write_bool(writer, true);
     }
     outputs_put_end(outputs);
 }
@@ -137,9 +139,10 @@ bool ended_restore(struct ended *ended, uint64_t number, struct bytes bytes, str
         uint32_t parts = read_array(&reader, 16);
         struct bytes id = read_bin(&reader, TASK_ID_BYTES, TASK_ID_BYTES);
         entry.body_hash = (uint32_t)read_uint(&reader, UINT32_MAX);
-        entry.outcome_size = (uint32_t)read_uint(&reader, UINT32_MAX);
+        entry.outcome_size = ENDED_OUTCOME_BYTES_MAX & read_uint(&reader, ENDED_OUTCOME_BYTES_MAX);
         entry.arrival_and_bits = read_uint(&reader, UINT64_MAX);
-        read_skip(&reader, parts, 4);
+        entry.late = parts > 4 && read_bool(&reader);
+        read_skip(&reader, parts, parts > 4 ? 5 : 4);
         if (reader_failed(&reader))
             return false;
         memcpy(entry.id.bytes, id.data, TASK_ID_BYTES);
@@ -306,6 +309,18 @@ uint32_t ended_evict_received(struct ended *ended, uint32_t most, struct outputs
         evicted += evict_record(ended, outputs);
     }
     return evicted;
+}
+
+void ended_mark_late(struct ended *ended, uint32_t value, struct outputs *outputs)
+{
+    uint64_t number = entry_number(ended, value);
+    struct ended_entry *entry = entry_at(ended, number);
+    if (entry->late)
+        return;
+    entry->late = 1;
+    if (number >= ended->next - ended->open)
+        return; /* its record is put at the end of this step */
+    put_record(ended, record_at(ended, record_of(ended, number)), outputs);
 }
 
 uint64_t ended_due_wall_ms(const struct ended *ended)

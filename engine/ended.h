@@ -24,10 +24,13 @@ enum ended_flag { ENDED_RECEIVED = 4, ENDED_DUP = 8 }; /* the low two bits are t
 
 struct ended_entry {
     struct task_id id;
-    uint32_t body_hash;        /* low half: enough to tell another body */
-    uint32_t outcome_size;     /* 0 = erased */
-    uint64_t arrival_and_bits; /* arrival << 8 | custody's low 4 bits << 4 | flags */
+    uint32_t body_hash;         /* low half: enough to tell another body */
+    uint32_t outcome_size : 31; /* 0 = erased */
+    uint32_t late : 1;          /* an outcome of it came when it had gone on without it */
+    uint64_t arrival_and_bits;  /* arrival << 8 | custody's low 4 bits << 4 | flags */
 };
+
+#define ENDED_OUTCOME_BYTES_MAX (UINT32_MAX >> 1)
 
 _Static_assert(sizeof(struct ended_entry) == 32, "promised: 32 bytes per remembered id");
 
@@ -77,6 +80,8 @@ void ended_received(struct ended *ended, uint32_t value);
 bool ended_put_receipts(struct ended *ended, struct outputs *outputs);
 /* Erase outcomes that were received, going round from the oldest, about `most` of them; returns how many. */
 uint32_t ended_evict_received(struct ended *ended, uint32_t most, struct outputs *outputs);
+/* Sets `late` of the entry of which the id map has `value`; durable with this step. O(log records). */
+void ended_mark_late(struct ended *ended, uint32_t value, struct outputs *outputs);
 /* When ended_expire has work next, in wall time; UINT64_MAX if never. */
 uint64_t ended_due_wall_ms(const struct ended *ended);
 

@@ -51,8 +51,9 @@ enum task_flag {
     TASK_DEADLINE_BELOW =
         32, /* broker: passed while a region has it; the region ends it, or it is looked at when back */
     TASK_STOPPED = 16, /* STOP was sent in the present session with the child */
+    TASK_LATE = 64,    /* broker: an outcome of it came when it had gone on without it; durable */
 };
-enum { TASK_DURABLE_FLAGS = TASK_DUP_POSSIBLE | TASK_CANCELLING };
+enum { TASK_DURABLE_FLAGS = TASK_DUP_POSSIBLE | TASK_CANCELLING | TASK_LATE };
 
 struct task {
     struct task_id id;

@@ -175,6 +175,8 @@ static void send_heartbeat(struct uplink *uplink, const struct event *event, str
     if (uplink->profiles_changed)
         heartbeat.profiles = uplink->profiles;
     uplink->profiles_changed = false;
+    heartbeat.late = uplink->late;
+    uplink->late.size = 0;
     heartbeat_write(outputs_message(outputs, uplink_peer(uplink), MESSAGE_HEARTBEAT, NULL, 0), &heartbeat);
     outputs_message_end(outputs);
     outputs_message_immediate(outputs);

@@ -40,6 +40,7 @@ struct uplink {
     bool profiles_changed;
     bool draining;     /* told to the parent with every beat */
     uint32_t children; /* likewise: of a region, workers with a session */
+    struct bytes late; /* encoded late entries for the next beat, owned by the node; size 0 = none, or sent */
     uint32_t reconnect_min_ms, reconnect_max_ms;
     uint32_t tries; /* since the last WELCOME */
     uint32_t parent_epoch, beat_ms, grace_ms;

@@ -129,7 +129,7 @@ bool welcome_read(struct bytes body, struct welcome *ret_welcome)
 
 void heartbeat_write(struct writer *writer, const struct heartbeat *heartbeat)
 {
-    write_array(writer, 7);
+    write_array(writer, heartbeat->late.size == 0 ? 7 : 8);
     write_uint(writer, heartbeat->clock_us);
     write_uint(writer, heartbeat->echo_us);
     write_uint(writer, heartbeat->echo_held_us);
@@ -140,6 +140,8 @@ void heartbeat_write(struct writer *writer, const struct heartbeat *heartbeat)
         write_raw(writer, heartbeat->profiles);
     write_uint(writer, heartbeat->flags);
     write_uint(writer, heartbeat->children);
+    if (heartbeat->late.size > 0)
+        write_raw(writer, heartbeat->late);
 }
 
 bool heartbeat_read(struct bytes body, struct heartbeat *ret_heartbeat)
@@ -156,7 +158,29 @@ bool heartbeat_read(struct bytes body, struct heartbeat *ret_heartbeat)
         ret_heartbeat->profiles = read_raw(&reader);
     ret_heartbeat->flags = (uint32_t)read_uint(&reader, UINT32_MAX);
     ret_heartbeat->children = (uint32_t)read_uint(&reader, UINT32_MAX);
-    return read_end(&reader, count, 7);
+    ret_heartbeat->late = (struct bytes){reader.at, 0};
+    if (count > 7 && !read_nil(&reader))
+        ret_heartbeat->late = read_raw(&reader);
+    return read_end(&reader, count, count > 7 ? 8 : 7);
+}
+
+void late_entry_write(struct writer *writer, const struct late_entry *entry)
+{
+    write_array(writer, 4);
+    write_id(writer, &entry->id);
+    write_fence(writer, entry->fence);
+    write_uint(writer, entry->end);
+    write_str_bytes(writer, entry->worker);
+}
+
+bool late_entry_read(struct reader *reader, struct late_entry *ret_entry)
+{
+    uint32_t count = read_begin(reader, 4);
+    read_id(reader, &ret_entry->id);
+    ret_entry->fence = read_fence(reader);
+    ret_entry->end = (enum task_end)read_uint(reader, TASK_END_COUNT - 1);
+    ret_entry->worker = read_str(reader, 0, NAME_BYTES_MAX);
+    return read_end(reader, count, 4);
 }
 
 void inventory_row_write(struct writer *writer, const struct inventory_row *row)

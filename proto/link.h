@@ -49,7 +49,7 @@ struct welcome {
 void welcome_write(struct writer *writer, const struct welcome *welcome);
 bool welcome_read(struct bytes body, struct welcome *ret_welcome);
 
-/* HEARTBEAT [clock_us, echo_us, echo_held_us, commit_age_ms, profiles or nil, flags, children]
+/* HEARTBEAT [clock_us, echo_us, echo_held_us, commit_age_ms, profiles or nil, flags, children, late]
  * clock_us is the sender's monotonic clock; echo_us the last clock_us it got from the peer (0 = none) and
  * echo_held_us how long ago that was: rtt = now - echo_us - echo_held_us at the receiver. */
 enum { HEARTBEAT_DRAINING = 1 };
@@ -59,9 +59,32 @@ struct heartbeat {
     struct bytes profiles; /* size 0 = unchanged (nil on the wire) */
     uint32_t flags;
     uint32_t children; /* a region: workers with a session; 0 elsewhere */
+    struct bytes late; /* a region: an encoded array of late entries; size 0 = none, and not on the wire */
 };
 void heartbeat_write(struct writer *writer, const struct heartbeat *heartbeat);
 bool heartbeat_read(struct bytes body, struct heartbeat *ret_heartbeat);
+
+/* How a task, or one attempt of it, ended. */
+enum task_end {
+    TASK_COMPLETED,
+    TASK_FAILED,
+    TASK_CANCELLED,
+    TASK_EXPIRED,
+    TASK_RETURNED,
+    TASK_NOT_HELD,
+    TASK_END_COUNT
+};
+
+/* late entry [id, fence, end, worker]: an outcome that was refused here, because its attempt was over and the
+ * task had gone on without it. Told for people only, and at most once. */
+struct late_entry {
+    struct task_id id;
+    struct fence fence;
+    enum task_end end;
+    struct bytes worker; /* of the region that tells it */
+};
+void late_entry_write(struct writer *writer, const struct late_entry *entry);
+bool late_entry_read(struct reader *reader, struct late_entry *ret_entry);
 
 /* INVENTORY row [id, fence, status, running_ms] */
 enum held_status { HELD_WAITING, HELD_RUNNING, HELD_ENDED, HELD_STATUS_COUNT };
@@ -118,15 +141,6 @@ bool stop_entry_read(struct reader *reader, struct stop_entry *ret_entry);
 
 /* OUTCOME entry [id, fence, end, flags, outcome]; `outcome` is a map (outcome.h) and comes last, so that it
  * can be spliced: write_head stops before it. */
-enum task_end {
-    TASK_COMPLETED,
-    TASK_FAILED,
-    TASK_CANCELLED,
-    TASK_EXPIRED,
-    TASK_RETURNED,
-    TASK_NOT_HELD,
-    TASK_END_COUNT
-};
 enum {
     OUTCOME_DUP_POSSIBLE = 1, /* may have run more than once */
     OUTCOME_DEAD = 2,         /* no process of this attempt is left, or none was ever started */

@@ -185,11 +185,16 @@ static void on_outcome(struct region *region, struct child *worker, struct reade
         bool ran = entry.end != TASK_NOT_HELD && entry.end != TASK_RETURNED;
         worker->late += ran;
         region->counters.late += ran;
+        if (ran &&
+            ledger_task(&region->tasks, ledger_find(&region->tasks, &entry.id))->flags & TASK_DUP_POSSIBLE)
+            region_note_late(region, worker, &entry);
         outputs_trace(outputs, TRACE_OUTCOME_STALE, &entry.id, worker->number, entry.end);
     } else if (status == SETTLED_UNKNOWN) {
         bool ran = entry.end != TASK_NOT_HELD && entry.end != TASK_RETURNED;
         worker->late += ran && worker->was_lost;
         region->counters.late += ran && worker->was_lost;
+        if (ran && worker->was_lost)
+            region_note_late(region, worker, &entry);
         outputs_trace(outputs, TRACE_OUTCOME_UNKNOWN, &entry.id, worker->number, 0);
     }
     if (status != SETTLED_RECORDED)
@@ -300,6 +305,8 @@ void region_on_child_message(struct region *region, const struct event *event,
     case CHILD_INVENTORY:
         if (!ledger_claim(&region->tasks, worker, header->body, outputs))
             drop_session(region, worker, outputs);
+        return;
+    case CHILD_LATE: /* workers have nobody below them */
         return;
     case CHILD_SYNCED:
         region->more_work = true;

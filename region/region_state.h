@@ -4,6 +4,7 @@
  * upward.c    what the broker says: ASSIGN, STOP, SETTLED; INVENTORY and outcomes towards it
  * attempts.c  what workers say, and what an attempt's end means: retry, time limit, loss, fence
  * outcome.c   the outcome of a task, made once, kept until the broker has recorded it
+ * late.c      outcomes that came too late, told to the broker
  * place.c     which worker; place_least_tasks.c is the score
  * answers.c   ASK: rows about tasks and workers, drain */
 #ifndef MERIDIAN_REGION_REGION_STATE_H
@@ -18,11 +19,20 @@ struct region_counters {
     uint64_t assigned, refused, retried, lost, late, malformed;
 };
 
+/* Outcomes refused since the last beat, encoded as an array of late entries. */
+enum { LATE_ENTRY_BYTES_MAX = 112, LATE_BYTES_MAX = OUTCOME_ENTRIES_MAX * LATE_ENTRY_BYTES_MAX + 5 };
+struct late_entries {
+    uint8_t bytes[LATE_BYTES_MAX];
+    struct writer writer;
+    uint32_t count;
+};
+
 struct region {
     struct region_options options;
     struct ledger tasks;
     struct uplink uplink;
     struct region_counters counters;
+    struct late_entries late;
     uint8_t instance[INSTANCE_BYTES];
     uint64_t boot;
     uint32_t epoch;
@@ -79,6 +89,10 @@ void region_remember(struct region *region, uint32_t task, const struct attempt_
                      struct outputs *outputs);
 /* Send the outcome of an ENDED task, if the session is up. */
 void region_report(struct region *region, uint32_t task, struct outputs *outputs);
+
+/* ---- late.c ---- */
+/* An outcome of `worker` came after its attempt was over, and was refused. */
+void region_note_late(struct region *region, const struct child *worker, const struct outcome_entry *outcome);
 
 /* ---- place.c ---- */
 void region_dispatch(struct region *region, struct outputs *outputs);

@@ -21,7 +21,8 @@ ID_FENCE = ["id", "fence"]
 FIELDS = {
     "HELLO": ["name", "instance", "boot", "version_min", "version_max", "role", "profiles", "epoch_seen"],
     "WELCOME": ["version", "epoch", "beat_ms", "grace_ms", "wall_ms"],
-    "HEARTBEAT": ["clock_us", "echo_us", "echo_held_us", "commit_age_ms", "profiles", "flags", "children"],
+    "HEARTBEAT": ["clock_us", "echo_us", "echo_held_us", "commit_age_ms", "profiles", "flags", "children",
+                  "late"],
     "INVENTORY": [ID_FENCE + ["status", "running_ms"]],
     "ASSIGN": [ID_FENCE + ["age_ms", "flags", "attempt", "attempts_max", "envelope"]],
     "TAKEN": [ID_FENCE + ["started", "running_ms"]],
@@ -33,7 +34,9 @@ FIELDS = {
     "ANSWER": ["request", "body"],
 }
 PROFILE = ["types", "capabilities", "slots"]
+LATE = ID_FENCE + ["end", "worker"]
 MEANINGS = {
+    ("HEARTBEAT", "end"): ["completed", "failed", "cancelled", "expired", "returned", "not_held"],
     ("INVENTORY", "status"): ["waiting", "running", "ended"],
     ("STOP", "mode"): ["cancel", "recall"],
     ("OUTCOME", "end"): ["completed", "failed", "cancelled", "expired", "returned", "not_held"],
@@ -113,6 +116,8 @@ class Dump:
             self.value(depth, "", fields[0])
         elif fields[i] == "profiles":
             self.value(depth, "profiles", [PROFILE])
+        elif fields[i] == "late":
+            self.value(depth, "late", [LATE])
         else:
             self.value(depth, fields[i])
 

@@ -83,14 +83,29 @@ static void write_end(struct writer *writer)
 
 static void write_heartbeat(struct writer *writer)
 {
-    static const struct heartbeat heartbeat = {86400000000, 3600000000, 250000, 3, {NULL, 0}, 0, 2};
+    static const struct heartbeat heartbeat = {86400000000, 3600000000, 250000, 3,
+                                               {NULL, 0},   0,          2,      {NULL, 0}};
     message_write_header(writer, MESSAGE_HEARTBEAT, 0);
     heartbeat_write(writer, &heartbeat);
 }
 
 static void write_heartbeat_profiles(struct writer *writer)
 {
-    const struct heartbeat heartbeat = {86401000000, 0, 0, 0, profiles(), HEARTBEAT_DRAINING, 0};
+    const struct heartbeat heartbeat = {86401000000, 0, 0, 0, profiles(), HEARTBEAT_DRAINING, 0, {NULL, 0}};
+    message_write_header(writer, MESSAGE_HEARTBEAT, 0);
+    heartbeat_write(writer, &heartbeat);
+}
+
+static void write_heartbeat_late(struct writer *writer)
+{
+    uint8_t late[128];
+    struct writer entries;
+    writer_init(&entries, late, sizeof late);
+    size_t count = write_array_open(&entries);
+    late_entry_write(&entries, &(struct late_entry){golden_id, golden_fence, TASK_COMPLETED, bytes_of("w1")});
+    patch_count(late, count, 1);
+    const struct heartbeat heartbeat = {86402000000, 3602000000, 250000, 3,
+                                        {NULL, 0},   0,          2,      writer_bytes(&entries)};
     message_write_header(writer, MESSAGE_HEARTBEAT, 0);
     heartbeat_write(writer, &heartbeat);
 }
@@ -236,6 +251,7 @@ const struct golden golden_link[] = {
     {"end", MESSAGE_END, write_end, false},
     {"heartbeat", MESSAGE_HEARTBEAT, write_heartbeat, false},
     {"heartbeat-profiles", MESSAGE_HEARTBEAT, write_heartbeat_profiles, false},
+    {"heartbeat-late", MESSAGE_HEARTBEAT, write_heartbeat_late, false},
     {"settled", MESSAGE_SETTLED, write_settled, true},
     {"assign", MESSAGE_ASSIGN, write_assign, true},
     {"assign-custody", MESSAGE_ASSIGN, write_assign_custody, true},

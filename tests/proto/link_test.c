@@ -85,6 +85,20 @@ static void some_welcome(struct writer *writer, struct random *random)
                                             random_width(random)});
 }
 
+static struct bytes some_late_entries(struct random *random)
+{
+    static uint8_t entries[1024];
+    struct writer writer;
+    uint32_t count = 1 + (uint32_t)random_below(random, 3);
+    writer_init(&writer, entries, sizeof entries);
+    write_array(&writer, count);
+    for (uint32_t i = 0; i < count; i++)
+        late_entry_write(&writer, &(struct late_entry){some_id(random), some_fence(random),
+                                                       (enum task_end)random_below(random, TASK_END_COUNT),
+                                                       some_name(random)});
+    return writer_bytes(&writer);
+}
+
 static void some_heartbeat(struct writer *writer, struct random *random)
 {
     struct heartbeat heartbeat = {
@@ -97,6 +111,13 @@ static void some_heartbeat(struct writer *writer, struct random *random)
     if (random_below(random, 2) == 0)
         heartbeat.profiles = some_profiles(random);
     heartbeat_write(writer, &heartbeat);
+}
+
+static void some_late_heartbeat(struct writer *writer, struct random *random)
+{
+    heartbeat_write(writer, &(struct heartbeat){.clock_us = random_width(random),
+                                                .children = some_uint32(random),
+                                                .late = some_late_entries(random)});
 }
 
 static void some_inventory_row(struct writer *writer, struct random *random)
@@ -174,6 +195,7 @@ static const struct {
     {MESSAGE_HELLO, some_hello},
     {MESSAGE_WELCOME, some_welcome},
     {MESSAGE_HEARTBEAT, some_heartbeat},
+    {MESSAGE_HEARTBEAT, some_late_heartbeat},
     {MESSAGE_INVENTORY, some_inventory_row},
     {MESSAGE_ASSIGN, some_assign_entry},
     {MESSAGE_TAKEN, some_taken_entry},
@@ -235,6 +257,8 @@ Test(link, a_missing_field_is_refused)
     struct random random = {12};
     for (size_t shape = 0; shape < SHAPES; shape++) {
         struct bytes value = write_one(shape, &random), again;
+        if (shapes[shape].write == some_late_heartbeat)
+            continue; /* its last field may be missing */
         data[0]--;
         cr_assert_not(read_one(shape, value, &again), "%s", message_kind_text(shapes[shape].kind));
     }
