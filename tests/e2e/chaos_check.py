@@ -232,7 +232,7 @@ PROMISES: Sequence[Callable[[Task], Iterator[str]]] = (
 
 
 def no_work_is_lost_without_a_cause(task: Task) -> Iterator[str]:
-    """Of a gentle round. What was still on its way to a worker that ended may count as lost, and is marked."""
+    """Of a gentle round. What was on its way to a worker that ended may count as lost, and is marked."""
     end = task.end
     if end is None or not end.dup_possible:
         return
