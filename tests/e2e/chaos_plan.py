@@ -142,8 +142,8 @@ def unheard_workers(what: str, target: str) -> list[str]:
 
 
 def draw_faults(dice: random.Random, gentle: bool) -> list[Fault]:
-    """At most one at a time on each node and each link; the broker's turn comes as often as all regions'. Some
-    come in pairs: a worker ends while nobody can hear what it has done."""
+    """At most one at a time on each node and each link; the broker's turn comes as often as all regions'.
+    Some come in pairs: a worker ends while nobody can hear what it has done."""
     nodes, links = (("broker",), REGIONS, WORKERS), (REGIONS, WORKERS)
     tiers = {"kill": nodes[:2] if gentle else nodes, "stop": nodes, "restart": nodes, "cut": links}
     busy_until: dict[tuple[bool, str], float] = {}
