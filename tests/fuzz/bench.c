@@ -2,11 +2,11 @@
  */
 #include "tests/fuzz/bench.h"
 
-#include <stdio.h>
 #include <stdlib.h>
 
 #include "proto/assert.h"
 #include "tests/fuzz/bench_checks.h"
+#include "tests/fuzz/story.h"
 
 #define STORE_BYTES (64ull * 1024 * 1024)
 #define START_NS (1000ull * 1000 * NANOSECONDS_PER_MS)
@@ -33,8 +33,11 @@ void bench_event(struct event event)
             memcpy(copy, event.frame.data, event.frame.size);
         event.frame.data = bench.kept[bench.kept_count++] = copy;
     }
+    uint32_t traces = bench.outputs.trace_count;
+    story_event(&event);
     outputs_begin_step(&bench.outputs);
     bench.node->step(bench.self, &event, &bench.outputs);
+    story_traces(&bench.outputs, traces);
     check_step(&bench.outputs);
     if (outputs_full(&bench.outputs) || bench.kept_count == sizeof bench.kept / sizeof bench.kept[0])
         bench_commit();
@@ -129,6 +132,7 @@ static void show_messages(void)
         const struct message *message = &bench.outputs.messages[bench.outputs.order[i]];
         struct bytes frame = copy_pieces(&message->frame);
         struct message_header header;
+        story_message(message->peer, message->kind, frame);
         check_message(message, frame, &header);
         bench.node->on_message(message->peer, &header);
         free((void *)frame.data);

@@ -216,7 +216,10 @@ void frame_write_pairs(struct writer *writer, struct frame_maker *maker, const s
     }
     write_map(writer, written + (strange != 0));
     if (strange == 1) {
-        write_str(writer, "colour");
+        if (take_byte(maker->input) & 1)
+            part_any(writer, maker);
+        else
+            write_str(writer, "colour");
         part_any(writer, maker);
     } else if (strange != 0) {
         write_str(writer, pairs[strange - 2].key);
