@@ -1,0 +1,90 @@
+/* job.c - see job.h. */
+#include "tests/sweep/job.h"
+
+#include <stdlib.h>
+
+enum { JOB_SEED = 1, PAYLOAD_MAX = 20000 };
+
+struct sim_options job_options(void)
+{
+    return (struct sim_options){.seed = JOB_SEED,
+                                .tasks = JOB_TASKS,
+                                .regions = JOB_REGIONS,
+                                .workers = JOB_WORKERS,
+                                .clients = JOB_CLIENTS};
+}
+
+/* How much payload a number gets: three of four none, the others up to PAYLOAD_MAX. */
+static size_t payload_size(enum table table, uint64_t number)
+{
+    uint64_t drawn = (number * TABLE_COUNT + table) * 0x9e3779b97f4a7c15ull;
+    bool carries = table == TABLE_ENVELOPES || table == TABLE_OUTCOMES;
+    return carries && drawn >> 62 == 0 ? (drawn >> 32 & 0xffff) % PAYLOAD_MAX : 0;
+}
+
+static struct job_put copy_put(const struct disk_put *put)
+{
+    size_t payload = payload_size(put->table, put->number);
+    uint8_t *copy = take_memory(put->value.size + payload, 1);
+    memcpy(copy, put->value.data, put->value.size);
+    for (size_t i = 0; i < payload; i++)
+        copy[put->value.size + i] = (uint8_t)(put->number + i * 7 + (i >> 8));
+    return (struct job_put){put->table, put->number, put->part, {copy, put->value.size + payload}};
+}
+
+struct recorder {
+    uint32_t node;
+    struct job *job;
+};
+
+static enum commit_fate note(void *context, const struct sim_node *node, const struct batch *batch)
+{
+    const struct recorder *recorder = context;
+    struct job *job = recorder->job;
+    if (node->index != recorder->node)
+        return COMMIT_GOOD;
+    if (job->count == job->capacity) {
+        job->capacity = job->capacity == 0 ? 64 : 2 * job->capacity;
+        job->batches = realloc(job->batches, job->capacity * sizeof *job->batches);
+        if (job->batches == NULL)
+            abort();
+    }
+    struct job_batch *to = &job->batches[job->count++];
+    *to = (struct job_batch){.put_count = batch->put_count, .erase_count = batch->erase_count};
+    to->puts = take_memory(batch->put_count, sizeof *to->puts);
+    to->erases = take_memory(batch->erase_count, sizeof *to->erases);
+    for (uint32_t i = 0; i < batch->put_count; i++)
+        to->puts[i] = copy_put(&batch->puts[i]);
+    for (uint32_t i = 0; i < batch->erase_count; i++)
+        to->erases[i] = (struct job_erase){batch->erases[i].table, batch->erases[i].number};
+    return COMMIT_GOOD;
+}
+
+bool job_record(uint32_t node, struct job *ret_job)
+{
+    static struct sim sim;
+    struct recorder recorder = {node, ret_job};
+    struct sim_options options = job_options();
+    *ret_job = (struct job){.count = 0};
+    options.fate = note;
+    options.fate_context = &recorder;
+    if (!sim_init(&sim, &options, cluster_roles))
+        return false;
+    ret_job->role = sim.nodes[node].role->name;
+    sim_run(&sim);
+    bool good = !sim.failed;
+    sim_release(&sim);
+    return good;
+}
+
+void job_release(struct job *job)
+{
+    for (uint32_t b = 0; b < job->count; b++) {
+        for (uint32_t i = 0; i < job->batches[b].put_count; i++)
+            free((void *)job->batches[b].puts[i].value.data);
+        free(job->batches[b].puts);
+        free(job->batches[b].erases);
+    }
+    free(job->batches);
+    *job = (struct job){.count = 0};
+}
