@@ -226,7 +226,7 @@ static bool open_tables(struct store *store)
     return true;
 }
 
-/* A new store gets its format and role; an old one must have those of this program. */
+/* A new store gets its format and role; an old one must have those of this program, and gets them again. */
 static bool check_own(struct store *store, const char *role, bool is_new)
 {
     uint8_t own[OWN_BYTES_MAX] = {0, 0, STORE_FORMAT_VERSION >> 8, STORE_FORMAT_VERSION & 0xff};
@@ -252,7 +252,7 @@ static bool check_own(struct store *store, const char *role, bool is_new)
         snprintf(what, sizeof what, "it belongs to a %.*s, this is a %s", (int)(size - 4), own + 4, role);
         return store_fail(store, what, "give this node a directory of its own in node.data");
     }
-    return true;
+    return store_put_own(store, (struct bytes){own, size});
 }
 
 static bool fail_short(struct store *store)
@@ -289,9 +289,9 @@ static bool open_environment(struct store *store)
     code = mdb_env_set_mapsize(store->environment, (size_t)map_bytes);
     if (code != 0)
         return store_fail_lmdb(store, "set the size of its map", code);
-    /* NOTLS: restore and commits run in different threads. NOMETASYNC: see store_sync; never NOSYNC or
-     * WRITEMAP. */
-    code = mdb_env_open(store->environment, store->directory.path, MDB_NOTLS | MDB_NOMETASYNC, 0600);
+    /* NOTLS: restore and commits run in different threads. NOMETASYNC comes with open_content; never NOSYNC
+     * or WRITEMAP. */
+    code = mdb_env_open(store->environment, store->directory.path, MDB_NOTLS, 0600);
     if (code != 0)
         return store_fail_lmdb(store, "open its files", code);
     int dead;
@@ -311,10 +311,12 @@ static bool open_content(struct store *store, const char *role, uint64_t file_by
     if (was_short && file_bytes < used_bytes(store))
         return fail_short(store);
     note_max_bytes(store);
-    /* What a process that was killed had written and not synced is read now, so it must stay. */
-    store->unsynced = true;
-    if (!check_own(store, role, is_new) || !store_end(store) || !store_sync(store))
+    /* What is read now is perhaps in memory only, and behind a sync that failed no later sync writes it. So
+     * this transaction changes something, and its meta page is written and flushed at once. */
+    if (!check_own(store, role, is_new) || !store_end(store))
         return false;
+    store->unsynced = false;
+    mdb_env_set_flags(store->environment, MDB_NOMETASYNC, 1); /* from now on: see store_sync */
     if (is_new && !store_directory_sync(&store->directory))
         return store_fail(store, "its directory cannot be synced", "put node.data on a local disk");
     return true;
