@@ -6,7 +6,7 @@
 
 enum {
     FAULTS_FROM_MS = 3000,
-    FAULTS_PER_MINUTE = 20,
+    FAULTS_PER_MINUTE = 30,
     STEP_MS_MAX = 60 * 60 * 1000,
     LINK_BYTES_PER_MS_MAX = 64,
     UPTIME_MS_MAX = 20000,
@@ -205,6 +205,21 @@ static uint32_t draw_count(struct dice *dice, uint64_t duration_ms)
     return (uint32_t)(count < FAULTS_MAX ? count : FAULTS_MAX);
 }
 
+/* The few nodes on which much depends are hit more often than the many workers. */
+static uint32_t draw_node(const struct sim *sim, struct dice *dice)
+{
+    uint64_t whom = dice_below(dice, 100), which = dice_bits(dice);
+    if (whom < 15)
+        return 0;
+    if (whom >= 50)
+        return (uint32_t)(which % sim->node_count);
+    uint32_t region = 0;
+    for (uint64_t left = which % sim->options.regions + 1; left > 0; left--)
+        for (region++; sim->nodes[region].parent != 0; region++)
+            ;
+    return region;
+}
+
 /* Its own dice: what is drawn elsewhere, and how many nodes and tasks there are, leaves the plan as it is. */
 void faults_plan(struct sim *sim)
 {
@@ -225,7 +240,7 @@ void faults_plan(struct sim *sim)
         fault->kind = (uint32_t)swarm[dice_below(&dice, chosen)];
         fault->until_ns = fault->at_ns + draw_length_ns(&dice, longest);
         fault->draw = dice_bits(&dice);
-        fault->node = (uint32_t)(dice_bits(&dice) % sim->node_count);
+        fault->node = draw_node(sim, &dice);
         if (fault->until_ns > sim->calm_ns)
             fault->until_ns = sim->calm_ns;
         bool fits = kinds[fault->kind].whom & role_bit(sim, &sim->nodes[fault->node]);

@@ -5,6 +5,10 @@
 #include "proto/assert.h"
 #include "sim/node.h"
 
+/* When all must be over: after the faults, and what a worker needs for its share of tasks, retries included.
+ */
+enum { LIVENESS_MS = 300000, TASK_MS_MAX = 15000 };
+
 void sim_hash(struct sim *sim, const void *data, size_t size)
 {
     const uint8_t *bytes = data;
@@ -184,7 +188,8 @@ static void dispatch(struct sim *sim, struct occasion *occasion)
 void sim_run(struct sim *sim)
 {
     uint64_t grace_ns = (REGION_GRACE_MS + 20 * BEAT_MS) * MS, quiet_ns = 0;
-    uint64_t bound_ns = sim->calm_ns + 600000 * MS;
+    uint64_t work_ms = (uint64_t)sim->options.tasks * TASK_MS_MAX / sim->options.workers;
+    uint64_t bound_ns = sim->calm_ns + (LIVENESS_MS + work_ms) * MS;
     for (uint32_t i = 0; i < sim->node_count; i++)
         timeline_add(&sim->timeline,
                      (struct occasion){.at_ns = sim->now_ns + dice_below(&sim->dice, 100 * MS),
@@ -201,7 +206,8 @@ void sim_run(struct sim *sim)
         if (quiet_ns != 0 && sim->now_ns > quiet_ns)
             break;
         if (sim->now_ns > bound_ns)
-            violation(sim, 12, "%u tasks have not ended 600 s after the last fault", clients_open(sim));
+            violation(sim, 12, "%u tasks have not ended %llu s after the last fault", clients_open(sim),
+                      (unsigned long long)(bound_ns - sim->calm_ns) / 1000000000);
     }
     if (!sim->failed)
         check_end(sim);

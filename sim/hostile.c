@@ -15,6 +15,7 @@ enum {
     OVERHEAR_PERCENT = 10,
     OVERHEARD_MAX = sizeof((struct sim *)0)->overheard / sizeof(struct frame),
     FORGED_ROOM = 256,
+    HEADER_BYTES_MIN = 5, /* what every frame has at least: array, version, kind */
     STRANGER_FRAMES_MAX = 6,
 };
 
@@ -82,12 +83,13 @@ static void add_foreign(struct sim *sim, struct wire *wire, bool up, struct fram
         wire_push(sim, wire, up, foreign);
 }
 
+/* Cut short, or with another header: a changed byte in the midst of a body would be another truth. */
 static void garble(struct sim *sim, struct wire *wire, bool up, struct frame frame)
 {
     if (dice_percent(&sim->dice, 50))
-        frame.size = (size_t)dice_below(&sim->dice, frame.size); /* cut short */
-    for (uint64_t left = dice_between(&sim->dice, 1, 4); left > 0 && frame.size > 0; left--)
-        frame.data[dice_below(&sim->dice, frame.size)] = (uint8_t)dice_bits(&sim->dice);
+        frame.size = (size_t)dice_below(&sim->dice, frame.size);
+    else
+        frame.data[dice_below(&sim->dice, HEADER_BYTES_MIN)] = (uint8_t)dice_bits(&sim->dice);
     frame.injected = true;
     wire_push(sim, wire, up, frame);
 }

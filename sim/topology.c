@@ -7,7 +7,7 @@
 
 enum {
     REGIONS_USUAL = 3,
-    WORKERS_USUAL = 24,
+    WORKERS_USUAL = 12,
     CLIENTS_USUAL = 4,
     TASKS_USUAL = 300,
     TASKS_MANY = 900,

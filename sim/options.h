@@ -1,0 +1,22 @@
+/* options.h - the command line of meridian-sim, read and written: what is printed repeats the run. */
+#ifndef MERIDIAN_SIM_OPTIONS_H
+#define MERIDIAN_SIM_OPTIONS_H
+
+#include <stdio.h>
+
+#include "sim/sim.h"
+
+struct arguments {
+    struct sim_options options;
+    uint64_t first, last; /* seeds */
+    bool coverage, shrink, help;
+};
+
+extern const char options_usage[];
+
+/* False: a word is wrong, and stderr says which. */
+bool options_read(int argc, char **argv, struct arguments *ret_arguments);
+/* The command line that repeats a run with these options. */
+void options_print(FILE *to, const struct sim_options *options);
+
+#endif
