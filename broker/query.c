@@ -370,6 +370,8 @@ static void take_rows(struct query *query, uint32_t rank, struct reader *reader)
         /* A reply of the most rows, each of its share, fits a frame; a row that does not stays stale. */
         if (map.size > (query->kind == QUERY_TASKS ? QUERY_BYTES_MAX / QUERY_ROWS_MAX : QUERY_BYTES_MAX))
             continue;
+        if (!row_is_good(map)) /* nor is one that could not be passed on whole */
+            continue;
         struct task_id id;
         struct query_row *row = NULL;
         if (query->kind == QUERY_WORKERS) {

@@ -5,6 +5,21 @@
 #include "engine/rows.h"
 #include "proto/assert.h"
 
+enum { ROW_PAIRS_MAX = 64 };
+
+bool row_is_good(struct bytes map)
+{
+    struct reader reader;
+    uint32_t considered = 0;
+    reader_init(&reader, map);
+    uint32_t pairs = read_map(&reader, ROW_PAIRS_MAX);
+    for (uint32_t i = 0; i < pairs && !reader_failed(&reader); i++) {
+        considered += bytes_are(read_str(&reader, 0, NAME_BYTES_MAX), "considered");
+        (void)read_raw(&reader);
+    }
+    return !reader_failed(&reader) && considered <= 1;
+}
+
 bool row_read_id(struct bytes map, struct task_id *ret_id)
 {
     struct reader reader;
@@ -201,7 +216,7 @@ static void write_answer_fields(struct writer *writer, struct bytes answer)
 {
     struct reader reader;
     reader_init(&reader, answer);
-    uint32_t pairs = read_map(&reader, 64);
+    uint32_t pairs = read_map(&reader, ROW_PAIRS_MAX);
     for (uint32_t i = 0; i < pairs; i++) {
         const uint8_t *from = reader.at;
         struct bytes key = read_str(&reader, 0, NAME_BYTES_MAX);
@@ -215,7 +230,7 @@ static uint32_t pairs_without_considered(struct bytes answer)
 {
     struct reader reader;
     reader_init(&reader, answer);
-    uint32_t pairs = read_map(&reader, 64);
+    uint32_t pairs = read_map(&reader, ROW_PAIRS_MAX);
     return pairs - (read_map_value(answer, "considered").size > 0);
 }
 

@@ -12,6 +12,9 @@ void query_reply_resolve(struct broker *broker, const struct event *event, uint6
 /* "regions", or the one row of "cluster". */
 void query_reply_own(struct broker *broker, const struct event *event, uint64_t sequence, bool cluster,
                      struct outputs *outputs);
+/* A row that a region sent is a map that can be taken apart and put together again: text keys, "considered"
+ * at most once. */
+bool row_is_good(struct bytes map);
 /* The "id" of a row that a region sent. */
 bool row_read_id(struct bytes map, struct task_id *ret_id);
 

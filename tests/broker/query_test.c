@@ -320,6 +320,45 @@ Test(query, explains_with_the_words_of_the_region_that_holds_it)
     cr_expect_str_eq(considered(), "ap/w1: 4 of 4 slots busy; eu: excluded by --region ap");
 }
 
+/* A row of task 1 with `more` pairs, which the caller appends; the text says what became of it. */
+static struct writer *begin_strange_row(uint32_t more)
+{
+    struct task_id id = fixture_id(1);
+    ask_id("explain", 1);
+    struct writer *writer = begin_answer("eu", question().request, 1);
+    write_map(writer, 1 + more);
+    write_str(writer, "id");
+    write_bin(writer, (struct bytes){id.bytes, TASK_ID_BYTES});
+    return writer;
+}
+
+Test(query, a_row_that_cannot_be_passed_on_is_the_brokers_own_and_stale)
+{
+    fixture_act("eu up slots=1");
+    fixture_act("c1 submit 1");
+    fixture_act("go");
+    struct writer *writer = begin_strange_row(1); /* a key that is no text */
+    write_uint(writer, 7);
+    write_nil(writer);
+    fixture_region_deliver(fixture_region("eu"));
+    cr_expect_str_eq(fixture.text, "c1 ROWS 1");
+    cr_expect(bytes_are(fixture_value(row(0), "stale"), "\xc3"));
+    writer = begin_strange_row(2);
+    for (int i = 0; i < 2; i++) {
+        write_str(writer, "considered");
+        write_array(writer, 0);
+    }
+    fixture_region_deliver(fixture_region("eu"));
+    cr_expect(bytes_are(fixture_value(row(0), "stale"), "\xc3"));
+    writer = begin_strange_row(64);
+    for (uint32_t i = 0; i < 64; i++) {
+        write_str(writer, "more");
+        write_uint(writer, i);
+    }
+    fixture_region_deliver(fixture_region("eu"));
+    cr_expect(bytes_are(fixture_value(row(0), "stale"), "\xc3"));
+}
+
 Test(query, workers_are_what_the_regions_say)
 {
     ask("workers");
