@@ -112,7 +112,8 @@ void broker_on_late_entries(struct broker *broker, const struct child *region, s
                             struct outputs *outputs);
 /* An outcome of the task came late, of one that lives or of one that has ended. */
 bool broker_was_late(struct broker *broker, const struct task_id *id);
-/* The two pairs of a row: "late" and "late_outcomes". */
+/* The LATE_FIELDS pairs of a row: "late" and "late_outcomes", the newest LATE_SHOWN_MAX of the task. */
+enum { LATE_FIELDS = 2, LATE_SHOWN_MAX = 4 };
 void broker_write_late(struct broker *broker, struct writer *writer, const struct task_id *id);
 
 /* ---- settle.c ---- */

@@ -94,12 +94,6 @@ bool broker_was_late(struct broker *broker, const struct task_id *id)
                       : ended != NULL && ended->late;
 }
 
-/* How many notes there are, from the oldest number on. */
-static uint64_t oldest(const struct broker *broker)
-{
-    return broker->late.next < LATE_NOTES_MAX ? 0 : broker->late.next - LATE_NOTES_MAX;
-}
-
 static void write_note(struct broker *broker, struct writer *writer, const struct late_note *note)
 {
     uint8_t fence[FENCE_BYTES];
@@ -122,8 +116,9 @@ void broker_write_late(struct broker *broker, struct writer *writer, const struc
     write_str(writer, "late_outcomes");
     size_t at = write_array_open(writer);
     uint32_t count = 0;
-    for (uint64_t number = oldest(broker); number < broker->late.next; number++) {
-        const struct late_note *note = &broker->late.notes[number % LATE_NOTES_MAX];
+    uint64_t notes = broker->late.next < LATE_NOTES_MAX ? broker->late.next : LATE_NOTES_MAX;
+    for (uint64_t i = 1; i <= notes && count < LATE_SHOWN_MAX; i++) {
+        const struct late_note *note = &broker->late.notes[(broker->late.next - i) % LATE_NOTES_MAX];
         if (!task_id_equal(&note->id, id))
             continue;
         write_note(broker, writer, note);

@@ -54,6 +54,12 @@ static void close_query(struct queries *queries, struct query *query)
     queries->open--;
 }
 
+void query_drop_row(struct query *query, struct query_row *row)
+{
+    free_bytes(&row->answer);
+    *row = query->rows[--query->count];
+}
+
 void queries_release(struct queries *queries)
 {
     for (uint32_t slot = 0; slot < QUERIES_MAX; slot++)
@@ -82,8 +88,9 @@ static bool can_answer(const struct child *region)
     return region->state == CHILD_LIVE || region->state == CHILD_SWEEPING;
 }
 
-/* Each region that holds some of the rows is asked for those. */
-static void ask_holders(struct broker *broker, struct query *query, struct outputs *outputs)
+/* Each region that holds some of the rows is asked for those; with `marked` each region, also for what else
+ * it has marked. */
+static void ask_holders(struct broker *broker, struct query *query, bool marked, struct outputs *outputs)
 {
     struct children *regions = &broker->tasks.children;
     for (uint32_t i = 0; i < regions->count; i++) {
@@ -91,10 +98,14 @@ static void ask_holders(struct broker *broker, struct query *query, struct outpu
         uint32_t count = 0;
         for (uint32_t row = 0; row < query->count; row++)
             count += query->rows[row].asked == region->number;
-        if (count == 0 || !can_answer(region))
+        if ((count == 0 && !marked) || !can_answer(region))
             continue;
         struct writer *writer = ask_begin(broker, query, region, "tasks", outputs);
-        write_map(writer, 1);
+        write_map(writer, marked ? 2 : 1);
+        if (marked) {
+            write_str(writer, "marked");
+            write_uint(writer, query->limit);
+        }
         write_str(writer, "ids");
         write_array(writer, count);
         for (uint32_t row = 0; row < query->count; row++)
@@ -104,7 +115,7 @@ static void ask_holders(struct broker *broker, struct query *query, struct outpu
     }
 }
 
-static void add_row(struct broker *broker, struct query *query, const struct task_id *id)
+void query_add_row(struct broker *broker, struct query *query, const struct task_id *id)
 {
     uint32_t index = ledger_find(&broker->tasks, id);
     const struct ended_entry *ended = ledger_find_ended(&broker->tasks, id);
@@ -136,18 +147,18 @@ static void add_open(struct broker *broker, struct query *query, uint32_t limit)
             const struct grant *grant = slab_at(&tasks->grants, g);
             for (uint32_t at = grant->first; at != 0 && query->count < limit;
                  at = ledger_task(tasks, at)->next)
-                add_row(broker, query, &ledger_task(tasks, at)->id);
+                query_add_row(broker, query, &ledger_task(tasks, at)->id);
             g = query->count < limit ? grant->next : 0;
         }
     for (uint32_t class = 1; class <= tasks->classes.count; class ++)
         for (int priority = 0; priority < PRIORITY_COUNT; priority++)
             for (uint32_t at = tasks->ready.classes[class].first[priority]; at != 0 && query->count < limit;
                  at = ledger_task(tasks, at)->next)
-                add_row(broker, query, &ledger_task(tasks, at)->id);
+                query_add_row(broker, query, &ledger_task(tasks, at)->id);
     for (uint32_t i = 1; i <= tasks->timers.count && query->count < limit; i++) {
         const struct task *task = ledger_task(tasks, tasks->timers.items[i]);
         if (task->state == TASK_DELAYED)
-            add_row(broker, query, &task->id);
+            query_add_row(broker, query, &task->id);
     }
     query->more = query->count == limit;
 }
@@ -157,7 +168,7 @@ static void add_recent(struct broker *broker, struct query *query, uint32_t limi
     const struct recent *recent = &broker->recent;
     uint64_t count = recent->next < RECENT_MAX ? recent->next : RECENT_MAX;
     for (uint64_t i = 1; i <= count && query->count < limit; i++)
-        add_row(broker, query, &recent->ids[(recent->next - i) % RECENT_MAX]);
+        query_add_row(broker, query, &recent->ids[(recent->next - i) % RECENT_MAX]);
     query->more = recent->next > query->count;
 }
 
@@ -165,7 +176,7 @@ static void add_recent(struct broker *broker, struct query *query, uint32_t limi
 
 struct question {
     struct bytes what, short_id;
-    bool open;
+    bool open, late, dup;
     uint32_t limit, count;
     bool has_ids, has_id;
     struct task_id ids[QUERY_ROWS_MAX]; /* ids, or the one id in ids[0] */
@@ -182,13 +193,25 @@ static void read_question_ids(struct reader *reader, struct question *question, 
     }
 }
 
-enum question_field { FIELD_WHAT, FIELD_OPEN, FIELD_LIMIT, FIELD_SHORT, FIELD_ID, FIELD_IDS, FIELD_COUNT };
+enum question_field {
+    FIELD_WHAT,
+    FIELD_OPEN,
+    FIELD_LATE,
+    FIELD_DUP,
+    FIELD_LIMIT,
+    FIELD_SHORT,
+    FIELD_ID,
+    FIELD_IDS,
+    FIELD_COUNT
+};
 
 static const struct {
     const char *name, *expected;
 } question_fields[FIELD_COUNT] = {
     {"what", "what: tasks, resolve, explain, regions, workers or cluster"},
     {"open", "open: true or false"},
+    {"late", "late: true or false"},
+    {"dup", "dup: true or false"},
     {"limit", "limit: 0 to 256"},
     {"short", "short: the last 4 to 32 hex digits of an id"},
     {"id", "id: 16 bytes (bin)"},
@@ -203,6 +226,12 @@ static void read_question_field(struct reader *reader, enum question_field field
         return;
     case FIELD_OPEN:
         question->open = read_bool(reader);
+        return;
+    case FIELD_LATE:
+        question->late = read_bool(reader);
+        return;
+    case FIELD_DUP:
+        question->dup = read_bool(reader);
         return;
     case FIELD_LIMIT:
         question->limit = (uint32_t)read_uint(reader, QUERY_ROWS_MAX);
@@ -265,22 +294,29 @@ static void reply_when_ready(struct broker *broker, struct query *query, struct 
 static void ask_tasks(struct broker *broker, struct query *query, const struct question *question,
                       struct outputs *outputs)
 {
-    query->by_state = question->open;
-    if (question->has_ids)
+    bool marked = !question->has_ids && (question->late || question->dup);
+    query->by_state = question->open && !marked;
+    query->limit = question->has_ids ? QUERY_ROWS_MAX : question->limit;
+    query->open = marked && question->open;
+    query->late = marked && question->late;
+    query->dup = marked && question->dup;
+    if (marked)
+        query_add_marked(broker, query);
+    else if (question->has_ids)
         for (uint32_t i = 0; i < question->count; i++)
-            add_row(broker, query, &question->ids[i]);
+            query_add_row(broker, query, &question->ids[i]);
     else if (question->open)
         add_open(broker, query, question->limit);
     else
         add_recent(broker, query, question->limit);
-    ask_holders(broker, query, outputs);
+    ask_holders(broker, query, query->dup, outputs);
     reply_when_ready(broker, query, outputs);
 }
 
 static void ask_explain(struct broker *broker, struct query *query, const struct question *question,
                         struct outputs *outputs)
 {
-    add_row(broker, query, &question->ids[0]);
+    query_add_row(broker, query, &question->ids[0]);
     struct child *region =
         query->count == 0 ? NULL : children_by_number(&broker->tasks.children, query->rows[0].asked);
     if (region != NULL && can_answer(region)) {
@@ -359,9 +395,29 @@ void broker_on_query(struct broker *broker, const struct event *event, const str
 
 /* ---- answers ---- */
 
-/* {"rows": [map, ...]} or {"code", "reason"}: rows of tasks go to their id, others are appended. */
-static void take_rows(struct query *query, uint32_t rank, struct reader *reader)
+/* How many regions come before `region` by name. */
+static uint32_t rank_by_name(const struct broker *broker, const struct child *region)
 {
+    const struct children *regions = &broker->tasks.children;
+    uint32_t rank = 0;
+    for (uint32_t i = 0; i < regions->count; i++)
+        rank += memcmp(regions->all[i]->name, region->name, sizeof region->name) < 0;
+    return rank;
+}
+
+static struct query_row *row_of(struct query *query, const struct task_id *id)
+{
+    for (uint32_t at = 0; at < query->count; at++)
+        if (task_id_equal(&query->rows[at].id, id))
+            return &query->rows[at];
+    return NULL;
+}
+
+/* {"rows": [map, ...]} or {"code", "reason"}: rows of tasks go to their id, others are appended. */
+static void take_rows(struct broker *broker, struct query *query, const struct child *region,
+                      struct reader *reader)
+{
+    uint32_t rank = rank_by_name(broker, region);
     uint32_t count = read_array(reader, QUERY_ROWS_MAX);
     for (uint32_t i = 0; i < count; i++) {
         struct bytes map = read_raw(reader);
@@ -382,9 +438,9 @@ static void take_rows(struct query *query, uint32_t rank, struct reader *reader)
                 query->more = true;
             }
         } else if (row_read_id(map, &id)) {
-            for (uint32_t at = 0; at < query->count && row == NULL; at++)
-                if (task_id_equal(&query->rows[at].id, &id))
-                    row = &query->rows[at];
+            row = row_of(query, &id);
+            if (row == NULL && query->dup && query_add_told(broker, query, region, &id))
+                row = row_of(query, &id);
         }
         if (row == NULL)
             continue;
@@ -393,7 +449,8 @@ static void take_rows(struct query *query, uint32_t rank, struct reader *reader)
     }
 }
 
-static void take_answer(struct query *query, uint32_t rank, struct bytes body)
+static void take_answer(struct broker *broker, struct query *query, const struct child *region,
+                        struct bytes body)
 {
     struct reader reader;
     reader_init(&reader, body);
@@ -401,7 +458,7 @@ static void take_answer(struct query *query, uint32_t rank, struct bytes body)
     for (uint32_t i = 0; i < pairs && !reader_failed(&reader); i++) {
         struct bytes key = read_str(&reader, 0, NAME_BYTES_MAX);
         if (bytes_are(key, "rows")) {
-            take_rows(query, rank, &reader);
+            take_rows(broker, query, region, &reader);
         } else if (bytes_are(key, "code")) {
             free_bytes(&query->refusal_code);
             query->refusal_code = copy_bytes(read_str(&reader, 1, NAME_BYTES_MAX));
@@ -414,16 +471,6 @@ static void take_answer(struct query *query, uint32_t rank, struct bytes body)
     }
 }
 
-/* How many regions come before `region` by name. */
-static uint32_t rank_by_name(const struct broker *broker, const struct child *region)
-{
-    const struct children *regions = &broker->tasks.children;
-    uint32_t rank = 0;
-    for (uint32_t i = 0; i < regions->count; i++)
-        rank += memcmp(regions->all[i]->name, region->name, sizeof region->name) < 0;
-    return rank;
-}
-
 void query_on_answer(struct broker *broker, struct child *region, struct bytes body, struct outputs *outputs)
 {
     uint64_t request;
@@ -433,7 +480,7 @@ void query_on_answer(struct broker *broker, struct child *region, struct bytes b
     struct query *query = &broker->queries.slots[request >> 32];
     if (!query->used || query->generation != (uint32_t)request || query->waiting == 0)
         return; /* too late: the client has its reply */
-    take_answer(query, rank_by_name(broker, region), answer);
+    take_answer(broker, query, region, answer);
     query->waiting--;
     reply_when_ready(broker, query, outputs);
 }

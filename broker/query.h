@@ -28,7 +28,9 @@ struct query {
     uint32_t generation; /* tells answers to an earlier query in this slot apart */
     uint32_t waiting;    /* regions that have not answered */
     uint32_t count;
-    bool by_state; /* sort by state, then arrival; else newest first */
+    uint32_t limit;       /* TASKS: rows in the reply */
+    bool open, late, dup; /* TASKS: only such */
+    bool by_state;        /* sort by state, then arrival; else newest first */
     bool more;
     struct query_row rows[QUERY_ROWS_MAX];
     struct bytes refusal_code, refusal_reason; /* DRAIN: malloc'ed, from the region */

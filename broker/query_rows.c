@@ -69,7 +69,7 @@ static struct task_row own_row(struct broker *broker, const struct task *task)
 
 static void write_ended_row(struct writer *writer, const struct ended_entry *ended)
 {
-    write_map(writer, TASK_ROW_FIELDS);
+    write_map(writer, TASK_ROW_FIELDS + LATE_FIELDS);
     write_str(writer, "id");
     write_bin(writer, (struct bytes){ended->id.bytes, TASK_ID_BYTES});
     write_str(writer, "state");
@@ -98,12 +98,16 @@ static void write_task_row(struct broker *broker, struct writer *writer, const s
     if (ended != NULL) {
         write_ended_row(writer, ended);
     } else if (row->answer.size > 0 || index == 0) {
-        write_raw(writer, row->answer);
+        struct reader reader;
+        reader_init(&reader, row->answer);
+        write_map(writer, read_map(&reader, UINT32_MAX - LATE_FIELDS) + LATE_FIELDS);
+        write_raw(writer, (struct bytes){reader.at, (size_t)(reader.end - reader.at)});
     } else {
         const struct task *task = ledger_task(&broker->tasks, index);
         struct task_row own = own_row(broker, task);
-        task_row_write(writer, &broker->tasks, task, &own, 0);
+        task_row_write(writer, &broker->tasks, task, &own, LATE_FIELDS);
     }
+    broker_write_late(broker, writer, &row->id);
 }
 
 static void rank_rows(struct broker *broker, struct query *query)
@@ -114,6 +118,11 @@ static void rank_rows(struct broker *broker, struct query *query)
         uint32_t index = ledger_find(&broker->tasks, &row->id);
         if (index == 0 && ledger_find_ended(&broker->tasks, &row->id) == NULL && row->answer.size == 0)
             continue; /* forgotten meanwhile */
+        if ((query->late || query->dup) && !query_wants(broker, query, row)) {
+            query_drop_row(query, row);
+            i--;
+            continue;
+        }
         struct bytes state = row->answer.size > 0 ? row_state(row->answer)
                              : index != 0 ? bytes_of(task_shown_state(ledger_task(&broker->tasks, index)))
                                           : bytes_of("ended");
@@ -252,12 +261,13 @@ static void reply_explain(struct broker *broker, struct query *query, struct out
         uint32_t below_count = considered_below(answer, &below);
         uint32_t group_count = group_regions(broker, task, holder, groups);
         if (answer.size > 0) {
-            write_map(writer, pairs_without_considered(answer) + 1);
+            write_map(writer, pairs_without_considered(answer) + LATE_FIELDS + 1);
             write_answer_fields(writer, answer);
         } else {
             struct task_row own = own_row(broker, task);
-            task_row_write(writer, &broker->tasks, task, &own, 1);
+            task_row_write(writer, &broker->tasks, task, &own, LATE_FIELDS + 1);
         }
+        broker_write_late(broker, writer, &task->id);
         write_str(writer, "considered");
         write_array(writer, below_count + group_count);
         if (below_count > 0)

@@ -1,8 +1,22 @@
-/* query_rows.h - the replies to QUERY: what each row says. Used by query.c only. */
+/* query_rows.h - the replies to QUERY: what each row says; and which tasks are marked. Shared by query.c,
+ * query_rows.c and query_marked.c only. */
 #ifndef MERIDIAN_BROKER_QUERY_ROWS_H
 #define MERIDIAN_BROKER_QUERY_ROWS_H
 
 #include "broker/query.h"
+
+/* query.c: a row for the task, if it is known and there is room. */
+void query_add_row(struct broker *broker, struct query *query, const struct task_id *id);
+/* The last row takes its place. */
+void query_drop_row(struct query *query, struct query_row *row);
+
+/* query_marked.c: the newest tasks with the marks that are asked for, as far as the broker knows. */
+void query_add_marked(struct broker *broker, struct query *query);
+/* A task that its region says is marked. False if it does not hold it. */
+bool query_add_told(struct broker *broker, struct query *query, const struct child *region,
+                    const struct task_id *id);
+/* Has the task the marks that are asked for, now that its region may have answered? */
+bool query_wants(struct broker *broker, const struct query *query, const struct query_row *row);
 
 /* The one reply to a query whose answers are in, or whose time is over. */
 void query_reply(struct broker *broker, struct query *query, struct outputs *outputs);

@@ -13,7 +13,8 @@ uint32_t route_credit(const struct broker *broker, struct child *region, uint16_
 {
     const struct child_class *offer = child_class(&broker->tasks.children, region, class);
     uint64_t limit = (uint64_t)offer->slots * CREDIT_PER_SLOT;
-    uint64_t held = offer->granted, window = broker->options.window, all = region->granted + region->strays.count;
+    uint64_t held = offer->granted, window = broker->options.window,
+             all = region->granted + region->strays.count;
     uint64_t of_class = limit > held ? limit - held : 0;
     uint64_t of_window = window > all ? window - all : 0;
     return (uint32_t)(of_class < of_window ? of_class : of_window);

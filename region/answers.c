@@ -13,6 +13,21 @@ static struct writer *answer_begin(struct region *region, uint64_t request, stru
     return writer;
 }
 
+/* Adds tasks that are marked dup_possible here and not yet among the `count` of `found`, up to `most` in all. */
+static uint32_t find_marked(struct region *region, uint32_t *found, uint32_t count, uint32_t most)
+{
+    uint32_t asked = count;
+    for (uint32_t i = region->tasks.tasks.next_fresh; i-- > 1 && count < most;) {
+        const struct task *task = ledger_task(&region->tasks, i);
+        bool wanted = task->state != TASK_NONE && task->flags & TASK_DUP_POSSIBLE;
+        for (uint32_t at = 0; at < asked && wanted; at++)
+            wanted = found[at] != i;
+        if (wanted)
+            found[count++] = i;
+    }
+    return count;
+}
+
 /* The ids of {"ids": [..]} or {"id": ..}. */
 static uint32_t read_ids(struct bytes body, struct task_id *ids)
 {
@@ -59,6 +74,11 @@ static void answer_tasks(struct region *region, const struct ask *ask, struct ou
         if (index != 0)
             found[count++] = index;
     }
+    struct reader marked;
+    reader_init(&marked, read_map_value(ask->body, "marked"));
+    uint32_t wanted = (uint32_t)read_uint(&marked, ROWS_MAX);
+    if (!reader_failed(&marked))
+        count = find_marked(region, found, count, count + wanted < ROWS_MAX ? count + wanted : ROWS_MAX);
     struct writer *writer = answer_begin(region, ask->request, outputs);
     write_map(writer, 1);
     write_str(writer, "rows");

@@ -16,7 +16,7 @@ void region_note_late(struct region *region, const struct child *worker, const s
     struct writer *writer = &late->writer;
     if (region->uplink.late.size == 0) { /* those before have left */
         writer_init(writer, late->bytes, sizeof late->bytes);
-        (void)write_array_open(writer);
+        late->count_at = write_array_open(writer);
         late->count = 0;
     }
     if (late->count == OUTCOME_ENTRIES_MAX)
@@ -24,6 +24,6 @@ void region_note_late(struct region *region, const struct child *worker, const s
     struct late_entry entry = {
         .id = outcome->id, .fence = outcome->fence, .end = outcome->end, .worker = bytes_of(worker->name)};
     late_entry_write(writer, &entry);
-    patch_count(late->bytes, 0, ++late->count);
+    patch_count(late->bytes, late->count_at, ++late->count);
     region->uplink.late = writer_bytes(writer);
 }

@@ -24,6 +24,7 @@ enum { LATE_ENTRY_BYTES_MAX = 112, LATE_BYTES_MAX = OUTCOME_ENTRIES_MAX * LATE_E
 struct late_entries {
     uint8_t bytes[LATE_BYTES_MAX];
     struct writer writer;
+    size_t count_at;
     uint32_t count;
 };
 

@@ -94,6 +94,23 @@ static void end_inventory(struct played_region *region)
     fixture_region_deliver(region);
 }
 
+/* A beat that tells of outcomes which w1 reported too late. */
+static void beat_late(struct played_region *region, const struct words *words)
+{
+    uint8_t bytes[4096];
+    struct writer writer;
+    writer_init(&writer, bytes, sizeof bytes);
+    write_array(&writer, (uint32_t)words->count - 2);
+    for (int i = 2; i < words->count; i++) {
+        struct late_entry entry = {.end = TASK_COMPLETED, .worker = bytes_of("w1")};
+        entry.fence = read_fenced(words->all[i], &entry.id);
+        late_entry_write(&writer, &entry);
+    }
+    struct heartbeat heartbeat = {.clock_us = 1, .children = 2, .late = writer_bytes(&writer)};
+    heartbeat_write(fixture_region_frame(region, MESSAGE_HEARTBEAT), &heartbeat);
+    fixture_region_deliver(region);
+}
+
 static void beat(struct played_region *region, uint32_t rtt_ms, uint32_t flags, struct bytes profiles)
 {
     struct heartbeat heartbeat = {.clock_us = 1, .flags = flags, .profiles = profiles, .children = 2};
@@ -104,12 +121,14 @@ static void beat(struct played_region *region, uint32_t rtt_ms, uint32_t flags, 
     fixture_region_deliver(region);
 }
 
-static void write_outcome(const char *end)
+static void write_outcome(const char *end, const char *worker)
 {
     bool completed = strcmp(end, "completed") == 0;
-    write_map(&frame, 1);
+    write_map(&frame, 2);
     write_str(&frame, "reason");
     write_str(&frame, completed ? "" : "exit_status");
+    write_str(&frame, "worker");
+    write_str(&frame, worker == NULL ? "" : worker);
 }
 
 static void outcome(struct played_region *region, const struct words *words)
@@ -124,7 +143,7 @@ static void outcome(struct played_region *region, const struct words *words)
     write_array(&frame, 1);
     write_array(&frame, 1);
     outcome_entry_write_head(&frame, &entry);
-    write_outcome(words->all[3]);
+    write_outcome(words->all[3], words_option(words, "worker"));
     fixture_region_deliver(region);
 }
 
@@ -198,6 +217,8 @@ void region_act(struct played_region *region, const struct words *words)
         refused(region, words->all[2]);
     else if (strcmp(verb, "outcome") == 0)
         outcome(region, words);
+    else if (strcmp(verb, "late") == 0)
+        beat_late(region, words);
     else if (strcmp(verb, "beat") == 0)
         beat(region, (uint32_t)words_number(words, "rtt", 0),
              words_has(words, "draining") ? HEARTBEAT_DRAINING : 0,

@@ -347,6 +347,19 @@ static void say_alone(const struct message_header *header, const char *to)
     }
 }
 
+/* Outcomes that the broker is told of in a beat. */
+static void say_late(struct bytes late)
+{
+    struct reader reader;
+    reader_init(&reader, late);
+    for (uint32_t count = late.size == 0 ? 0 : read_array(&reader, UINT16_MAX); count > 0; count--) {
+        struct late_entry entry;
+        cr_assert(late_entry_read(&reader, &entry));
+        text_say("up late %s %s %.*s", attempt_text(&entry.id, entry.fence), task_end_text(entry.end),
+                 (int)entry.worker.size, (const char *)entry.worker.data);
+    }
+}
+
 static const struct {
     enum message_kind kind;
     void (*say)(struct reader *reader, const char *to);
@@ -378,6 +391,7 @@ static void say_message(const struct message *message)
         if (up) {
             keep_profiles(heartbeat.profiles);
             fixture.children = heartbeat.children;
+            say_late(heartbeat.late);
         }
         return;
     }

@@ -107,6 +107,24 @@ TABLE(a_lost_worker_that_claims_the_old_fence_is_told_to_stop, {"w1 join", W1_JO
        "+outcomes 1, +states 1 ended dup, w2 SETTLED 1:1.1.2 recorded, up OUTCOME 1:1.1.2 completed dup "
        "eu/w2 2/2 exit 0 after 1 eu/w1 lost worker_lost, -grants 2, -envelopes 1"})
 
+TABLE(what_a_lost_worker_reports_too_late_is_told_to_the_broker_once, {"w1 join", W1_JOINED},
+      {"w2 join", W2_JOINED}, {"assign 1.1", GIVEN_1}, {"w1 silent", ""},
+      {"later 10000", "+attempts 1, +states 1 ready dup, +grants 2, w2 ASSIGN 1:1.1.2 dup 2/2, -grants 1"},
+      {"w1 hello", "w1 WELCOME"}, {"w1 inventory 1:1.1.1 ended", ""}, {"w1 end", ""},
+      {"w1 outcome 1:1.1.1 completed exit=0", "w1 SETTLED 1:1.1.1 stale"},
+      {"later 1000", "up late 1:1.1.1 completed w1"}, {"later 1000", ""})
+
+TABLE(also_when_the_task_has_gone_meanwhile, {"w1 join", W1_JOINED}, {"w2 join", W2_JOINED},
+      {"assign 1.1", GIVEN_1}, {"w1 silent", ""},
+      {"later 10000", "+attempts 1, +states 1 ready dup, +grants 2, w2 ASSIGN 1:1.1.2 dup 2/2, -grants 1"},
+      {"w2 outcome 1:1.1.2 completed exit=0",
+       "+outcomes 1, +states 1 ended dup, w2 SETTLED 1:1.1.2 recorded, up OUTCOME 1:1.1.2 completed dup "
+       "eu/w2 2/2 exit 0 after 1 eu/w1 lost worker_lost, -grants 2, -envelopes 1"},
+      {"settled 1.1", "-outcomes 1, -states 1, -attempts 1"}, {"w1 hello", "w1 WELCOME"},
+      {"w1 inventory 1:1.1.1 running 12000", "w1 STOP 1:1.1.1"}, {"w1 end", ""},
+      {"w1 outcome 1:1.1.1 cancelled", "w1 SETTLED 1:1.1.1 unknown"},
+      {"later 1000", "up late 1:1.1.1 cancelled w1"})
+
 TABLE(a_stop_is_sent_again_to_the_next_session, {"w1 join", W1_JOINED}, {"assign 1.1", GIVEN_1},
       {"stop 1.1", "+states 1 granted cancelling, w1 STOP 1:1.1.1"}, {"w1 down", ""},
       {"w1 hello", "w1 WELCOME"}, {"w1 inventory 1:1.1.1 running 10", "w1 STOP 1:1.1.1"}, {"w1 end", ""})
