@@ -31,8 +31,9 @@ void progress_waits(struct sim *sim, struct book *book, uint32_t task, uint64_t 
     struct booked *booked = &book->tasks[task];
     struct turn *turn = turn_of(sim, book, task);
     bool waited = booked->ready_ns != NEVER, waits = ready_ns != NEVER;
-    if (waits && turn->waiting == 0)
-        *turn = (struct turn){.since_ns = ready_ns};
+    if (waits && (turn->waiting == 0 || ready_ns < turn->since_ns))
+        *turn =
+            (struct turn){.since_ns = ready_ns, .waiting = turn->waiting}; /* perhaps only after a delay */
     turn->waiting += waits;
     turn->waiting -= waited;
     booked->ready_ns = waits && waited && booked->ready_ns < ready_ns ? booked->ready_ns : ready_ns;
@@ -55,7 +56,7 @@ void progress_granted(struct sim *sim, const struct sim_node *node, uint32_t tas
     const struct work *work = &sim->workload->tasks[task];
     for (int priority = 0; priority < PRIORITY_COUNT; priority++) {
         struct turn *turn = &book->turns[work->class][priority];
-        bool its_turn = priority == (int)work->priority;
+        bool its_turn = priority == (int)work->priority || turn->since_ns > sim->now_ns;
         turn->passed = its_turn || turn->waiting == 0 ? 0 : turn->passed + 1;
         if (turn->passed != 0 && turn->passed <= passed_max((enum priority)priority))
             continue;
@@ -67,7 +68,8 @@ void progress_granted(struct sim *sim, const struct sim_node *node, uint32_t tas
                       waits, priority_text((enum priority)priority), node->name,
                       (double)book->tasks[waits].ready_ns / 1e9, turn->passed);
         turn->passed = 0;
-        turn->since_ns = sim->now_ns;
+        if (turn->since_ns < sim->now_ns)
+            turn->since_ns = sim->now_ns;
     }
 }
 
