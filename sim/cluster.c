@@ -37,7 +37,7 @@ static void *make_worker(const struct sim_node *node)
     struct worker_options options;
     worker_options_default(&options);
     snprintf(options.name, sizeof options.name, "%s", strchr(node->name, '/') + 1);
-    options.slots = 2;
+    options.slots = SLOTS_SIM;
     options.commands = true;
     options.handler_count = 2;
     strcpy(options.handlers[0].type, "job");

@@ -4,10 +4,7 @@
 
 #include "proto/assert.h"
 #include "sim/node.h"
-
-/* When all must be over: after the faults, and what a worker needs for its share of tasks, retries included.
- */
-enum { LIVENESS_MS = 300000, TASK_MS_MAX = 15000 };
+#include "sim/workload.h"
 
 void sim_hash(struct sim *sim, const void *data, size_t size)
 {
@@ -188,8 +185,7 @@ static void dispatch(struct sim *sim, struct occasion *occasion)
 void sim_run(struct sim *sim)
 {
     uint64_t grace_ns = (REGION_GRACE_MS + 20 * BEAT_MS) * MS, quiet_ns = 0;
-    uint64_t work_ms = (uint64_t)sim->options.tasks * TASK_MS_MAX / sim->options.workers;
-    uint64_t bound_ns = sim->calm_ns + (LIVENESS_MS + work_ms) * MS;
+    uint64_t bound_ns = sim->calm_ns + workload_rest_ns(sim);
     for (uint32_t i = 0; i < sim->node_count; i++)
         timeline_add(&sim->timeline,
                      (struct occasion){.at_ns = sim->now_ns + dice_below(&sim->dice, 100 * MS),

@@ -22,6 +22,7 @@ enum {
     CLIENTS_MAX_SIM = 20,
     NODES_MAX = 1 + REGIONS_MAX_SIM + WORKERS_MAX_SIM,
     SLOTS_MAX_SIM = 8,
+    SLOTS_SIM = 2, /* of each worker */
     TASKS_MAX_SIM = 4096,
     FAULTS_MAX = 64,
     NAME_ROOM = 16,

@@ -16,6 +16,9 @@ enum {
     PAYLOAD_HUGE = 300 * 1024,
     OUTPUT_KEPT = 64 * 1024,
     RUN_MS_MAX = 30000,
+    REST_MS = 300000,
+    TASK_MS = 12000,  /* a run takes 2.7 s in the mean (draw_run_ns), few tasks have more than two */
+    AT_ONCE_MAX = 16, /* a client hands in so few at a time that more slots do not help */
 };
 
 /* One seed's mix. */
@@ -254,6 +257,35 @@ const char *sim_id_text(const struct task_id *id)
     static char text[TASK_ID_HEX + 1];
     hex_encode((struct bytes){id->bytes + 9, 2}, text); /* the number of the task, low byte first */
     return text;
+}
+
+/* ---- how long it may take ---- */
+
+static uint32_t capable_slots(const struct sim *sim, const struct work *work)
+{
+    uint32_t slots = 0;
+    for (uint32_t i = 1; i < sim->node_count; i++) {
+        const struct sim_node *node = &sim->nodes[i];
+        bool there = node->parent != 0 && (work->region == 0 || work->region == node->parent);
+        if (there && (!work->needs_disk || strcmp(strchr(node->name, '/'), "/w1") == 0))
+            slots += SLOTS_SIM;
+    }
+    return slots < AT_ONCE_MAX ? slots : AT_ONCE_MAX;
+}
+
+/* Graces, pauses and the longest single task (REST_MS), then each task its mean time with all its attempts,
+ * as often as there are slots for it. One that takes its worker down keeps everybody there waiting for the
+ * grace. */
+uint64_t workload_rest_ns(const struct sim *sim)
+{
+    uint64_t rest_ms = REST_MS + REGION_GRACE_MS + WORKER_GRACE_MS;
+    for (uint32_t i = 0; i < sim->workload->count; i++) {
+        const struct work *work = &sim->workload->tasks[i];
+        uint32_t slots = capable_slots(sim, work);
+        rest_ms += slots == 0 ? TASK_MS : TASK_MS / slots;
+        rest_ms += work->manner == RUNS_WORKER_DOWN ? 4 * WORKER_GRACE_MS : 0;
+    }
+    return rest_ms * MS;
 }
 
 /* ---- runs ---- */

@@ -57,6 +57,8 @@ struct run {
 
 void workload_init(struct sim *sim);
 void workload_release(struct sim *sim);
+/* How long all of it may take at the most, with nothing going wrong any more. */
+uint64_t workload_rest_ns(const struct sim *sim);
 struct run workload_run(struct sim *sim, const struct task_id *id);
 const char *workload_type_text(enum task_type type);
 /* The map of the task with this id but another body, malloc'ed: what a node must refuse as a conflict. */
