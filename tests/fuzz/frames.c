@@ -202,30 +202,39 @@ void frame_write_many(struct writer *writer, struct frame_maker *maker, write_pa
         frame_crowd = 0;
 }
 
+/* A pair too many: with an unknown key, or one that stands there already. */
+static void write_strange(struct writer *writer, struct frame_maker *maker, const struct pair *pairs,
+                          uint32_t count)
+{
+    uint32_t which = take_below(maker->input, count + 2);
+    if (which >= 2) {
+        write_str(writer, pairs[which - 2].key);
+        pairs[which - 2].write(writer, maker);
+        return;
+    }
+    if (which == 0)
+        write_str(writer, "colour");
+    else
+        part_any(writer, maker);
+    part_any(writer, maker);
+}
+
 void frame_write_pairs(struct writer *writer, struct frame_maker *maker, const struct pair *pairs,
                        uint32_t count)
 {
-    uint32_t bits = take_byte(maker->input), strange = 0, written = 0;
+    uint32_t bits = take_byte(maker->input), strange_at = UINT32_MAX, written = 0;
     if (count >= 8)
         bits |= take_byte(maker->input) << 8;
     if (bits >> count & 1)
-        strange = 1 + take_below(maker->input, count + 1); /* 1: an unknown key, else this one once more */
+        strange_at = take_below(maker->input, count);
     for (uint32_t i = 0; i < count; i++) {
         bits ^= (uint32_t)pairs[i].usual << i;
         written += bits >> i & 1;
     }
-    write_map(writer, written + (strange != 0));
-    if (strange == 1) {
-        if (take_byte(maker->input) & 1)
-            part_any(writer, maker);
-        else
-            write_str(writer, "colour");
-        part_any(writer, maker);
-    } else if (strange != 0) {
-        write_str(writer, pairs[strange - 2].key);
-        pairs[strange - 2].write(writer, maker);
-    }
+    write_map(writer, written + (strange_at != UINT32_MAX));
     for (uint32_t i = 0; i < count; i++) {
+        if (i == strange_at)
+            write_strange(writer, maker, pairs, count);
         if (!(bits >> i & 1))
             continue;
         write_str(writer, pairs[i].key);
