@@ -31,11 +31,11 @@ void strays_add(struct strays *strays, const struct task_id *id, struct fence fe
 
 bool strays_answered(struct strays *strays, const struct task_id *id, struct fence fence)
 {
-    struct stray *all = strays->all + strays->first;
-    for (uint32_t i = 0; i < strays->count; i++) {
-        if (!task_id_equal(&all[i].id, id) || !fence_names(fence, all[i].fence))
+    uint32_t end = strays->first + strays->count;
+    for (uint32_t i = strays->first; i < end; i++) { /* where there are none, `all` may be NULL */
+        if (!task_id_equal(&strays->all[i].id, id) || !fence_names(fence, strays->all[i].fence))
             continue;
-        all[i] = all[0]; /* the others keep about their order */
+        strays->all[i] = strays->all[strays->first]; /* the others keep about their order */
         strays->first++;
         strays->count--;
         return true;
