@@ -150,9 +150,4 @@ void outcome_print_facts(const struct outcome *outcome)
         printf("%-14s%llu ms\n%-14s%zu bytes%s, error %zu bytes%s: meridian task result\n", "ran",
                (unsigned long long)outcome->run_ms, "output", outcome->output.size,
                outcome->output_cut ? " (cut)" : "", outcome->error.size, outcome->error_cut ? " (cut)" : "");
-    if (outcome->history.size > 1) {
-        printf("%-14s", "history");
-        json_print(stdout, outcome->history);
-        putchar('\n');
-    }
 }

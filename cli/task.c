@@ -1,28 +1,22 @@
-/* task.c - meridian task list|show|explain|result|cancel. */
+/* task.c - meridian task VERB: the table of verbs, result and cancel. list is in task_list.c, show and
+ * explain in task_show.c. */
+#include "cli/task.h"
+
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "cli/json.h"
-#include "cli/outcome_text.h"
 #include "cli/rows.h"
 #include "cli/table.h"
 #include "cli/wait.h"
 #include "proto/limits.h"
 #include "proto/reader.h"
 
-enum { LIST_LIMIT = 50, LIST_MAX = 256, IDS_MAX = 512, NAMES_WIDTH = 6 };
-
-struct task_input {
-    struct common_options common;
-    bool open, wait;
-    uint64_t limit, timeout_ms;
-    char *words[IDS_MAX];
-    int word_count;
-};
-
 static const struct argp_option list_options[] = {
     {"open", 'O', NULL, 0, "Only tasks that have not ended", 0},
+    {"late", 'L', NULL, 0, "Only tasks of which an outcome came too late and was refused", 0},
+    {"dup", 'D', NULL, 0, "Only tasks that may have run more than once (dup_possible)", 0},
     {"limit", 'l', "N", 0, "At most so many (default: 50)", 0},
     {0},
 };
@@ -41,6 +35,12 @@ static error_t parse_task(int key, char *text, struct argp_state *state)
     case 'O':
         input->open = true;
         return 0;
+    case 'L':
+        input->late = true;
+        return 0;
+    case 'D':
+        input->dup = true;
+        return 0;
     case 'l':
         input->limit = option_number("limit", text, 1, LIST_MAX);
         return 0;
@@ -48,8 +48,8 @@ static error_t parse_task(int key, char *text, struct argp_state *state)
         input->wait = true;
         return 0;
     case ARGP_KEY_ARG:
-        if (input->word_count == IDS_MAX)
-            usage_error("at most %d tasks at once", IDS_MAX);
+        if (input->word_count == TASK_WORDS_MAX)
+            usage_error("at most %d tasks at once", TASK_WORDS_MAX);
         input->words[input->word_count++] = text;
         return 0;
     default:
@@ -57,86 +57,30 @@ static error_t parse_task(int key, char *text, struct argp_state *state)
     }
 }
 
-/* ---- list, show ---- */
+/* ---- one row ---- */
 
-static void write_what(struct writer *writer, uint32_t pairs, const char *what)
+void task_query_begin(struct writer *writer, uint32_t pairs, const char *what)
 {
     write_map(writer, pairs);
     write_str(writer, "what");
     write_str(writer, what);
 }
 
-static void print_task_table(struct bytes rows)
-{
-    static const struct table_column columns[] = {{"ID", 8, false},    {"STATE", 8, false},
-                                                  {"WHERE", 0, false}, {"ATTEMPT", 0, true},
-                                                  {"AGE", 4, false},   {"REASON", 0, false}};
-    struct table *table = table_new(columns, 6);
-    struct reader reader;
-    reader_init(&reader, rows);
-    for (uint32_t count = read_array(&reader, UINT16_MAX); count > 0; count--) {
-        char id[TASK_ID_SHORT_HEX + 1] = "", age[SPAN_TEXT_BYTES];
-        struct bytes row = read_raw(&reader), raw = map_text(row, "id"), state = map_text(row, "state");
-        struct bytes where = map_text(row, "where"), reason = map_text(row, "reason");
-        uint64_t attempt = map_number(row, "attempt");
-        if (raw.size == TASK_ID_BYTES)
-            short_id((const struct task_id *)raw.data, id);
-        table_cell(table, "%s", id);
-        table_cell(table, "%.*s", (int)state.size, (const char *)state.data);
-        table_cell(table, "%.*s", (int)where.size, (const char *)where.data);
-        if (attempt > 0)
-            table_cell(table, "%llu", (unsigned long long)attempt);
-        else
-            table_cell(table, "%s", "");
-        table_cell(table, "%s", attempt > 0 ? age_text(map_number(row, "age_ms"), age) : "");
-        table_cell(table, "%.*s%s%s%s", (int)reason.size, (const char *)reason.data,
-                   reason.size > 0 && map_bool(row, "dup_possible") ? "  " : "",
-                   map_bool(row, "dup_possible") ? "dup_possible" : "",
-                   map_bool(row, "stale") ? "  (stale)" : "");
-    }
-    table_print(table, stdout);
-}
-
-static int task_list(struct task_input *input)
-{
-    uint8_t buffer[128];
-    struct writer writer;
-    if (input->word_count > 0)
-        usage_error("%s: list takes no further words; one task: meridian task show %s", input->words[0],
-                    input->words[0]);
-    struct client *client = cluster_open(&input->common);
-    writer_init(&writer, buffer, sizeof buffer);
-    write_what(&writer, 3, "tasks");
-    write_str(&writer, "open");
-    write_bool(&writer, input->open);
-    write_str(&writer, "limit");
-    write_uint(&writer, input->limit);
-    struct bytes reply = cluster_ask(client, &input->common, "QUERY", writer_bytes(&writer), "ROWS");
-    if (!rows_print(&input->common, reply)) {
-        print_task_table(map_value(reply, "rows"));
-        if (map_bool(reply, "more"))
-            fprintf(stderr, "there are more; --limit shows up to %d\n", LIST_MAX);
-    }
-    client_close(client);
-    return EXIT_OK;
-}
-
-static struct task_id only_task(struct client *client, const struct task_input *input)
+struct task_id task_only(struct client *client, const struct task_input *input)
 {
     if (input->word_count != 1)
         usage_error("expected one task: `last' or its id");
     return selector_task(client, &input->common, input->words[0]);
 }
 
-/* The row of one task; exits EXIT_NOT_FOUND without one. `what` is "explain" or "tasks". */
-static struct bytes ask_row(struct client *client, const struct task_input *input, const char *what,
-                            struct task_id id, struct bytes *ret_reply)
+struct bytes task_ask_row(struct client *client, const struct task_input *input, const char *what,
+                          struct task_id id, struct bytes *ret_reply)
 {
     uint8_t buffer[128];
     struct writer writer;
     bool explain = strcmp(what, "explain") == 0;
     writer_init(&writer, buffer, sizeof buffer);
-    write_what(&writer, 2, what);
+    task_query_begin(&writer, 2, what);
     write_str(&writer, explain ? "id" : "ids");
     if (!explain)
         write_array(&writer, 1);
@@ -153,7 +97,7 @@ static struct bytes ask_row(struct client *client, const struct task_input *inpu
     return read_raw(&reader);
 }
 
-static bool row_has_ended(struct bytes row)
+bool task_row_has_ended(struct bytes row)
 {
     static const char *const ends[] = {"completed", "failed", "cancelled", "expired"};
     bool ended = false;
@@ -162,125 +106,21 @@ static bool row_has_ended(struct bytes row)
     return ended;
 }
 
-/* `ended`: only what is kept of an ended task. */
-static void print_fields(struct bytes row, bool ended)
-{
-    struct reader reader;
-    reader_init(&reader, row);
-    for (uint32_t pairs = read_map(&reader, 64); pairs > 0; pairs--) {
-        struct bytes key = read_str(&reader, 0, NAME_BYTES_MAX), value = read_raw(&reader);
-        struct reader text;
-        if (ended && !bytes_are(key, "id") && !bytes_are(key, "state") && !bytes_are(key, "dup_possible"))
-            continue;
-        reader_init(&text, value);
-        printf("%-14.*s", (int)key.size, (const char *)key.data);
-        if (reader_peek(&text) == TYPE_STR) {
-            struct bytes shown = read_str(&text, 0, SIZE_MAX);
-            printf("%.*s", (int)shown.size, (const char *)shown.data);
-        } else if (reader_peek(&text) == TYPE_BIN) {
-            char hex[TASK_ID_HEX + 1];
-            hex_encode(read_bin(&text, 0, TASK_ID_BYTES), hex);
-            printf("%s", hex);
-        } else {
-            json_print(stdout, value);
-        }
-        putchar('\n');
-    }
-}
-
-/* How an ended task ended: a WATCH that is answered at once. */
-static void show_outcome(struct client *client, const struct task_input *input, struct task_id id)
-{
-    uint8_t buffer[128];
-    struct writer writer;
-    struct outcome outcome;
-    struct reader reader;
-    writer_init(&writer, buffer, sizeof buffer);
-    write_map(&writer, 2);
-    write_str(&writer, "ids");
-    write_array(&writer, 1);
-    write_bin(&writer, (struct bytes){id.bytes, TASK_ID_BYTES});
-    write_str(&writer, "wait_ms");
-    write_uint(&writer, 0);
-    struct bytes reply = cluster_ask(client, &input->common, "WATCH", writer_bytes(&writer), "RESULT");
-    reader_init(&reader, map_value(reply, "results"));
-    if (read_array(&reader, 1) == 0 || !outcome_read(read_raw(&reader), &outcome) || !outcome.has_outcome) {
-        printf("%-14snot kept any more (result_ttl)\n", "outcome");
-        return;
-    }
-    outcome_print_facts(&outcome);
-}
-
-static int task_show(struct task_input *input)
-{
-    struct bytes reply;
-    struct client *client = cluster_open(&input->common);
-    struct task_id id = only_task(client, input);
-    struct bytes row = ask_row(client, input, "tasks", id, &reply);
-    if (!rows_print(&input->common, reply)) {
-        bool ended = row_has_ended(row);
-        print_fields(row, ended);
-        if (ended)
-            show_outcome(client, input, id);
-    }
-    client_close(client);
-    return EXIT_OK;
-}
-
-/* ---- explain ---- */
-
-static int task_explain(struct task_input *input)
-{
-    struct bytes reply;
-    struct client *client = cluster_open(&input->common);
-    struct bytes row = ask_row(client, input, "explain", only_task(client, input), &reply);
-    if (!rows_print(&input->common, reply)) {
-        char id[TASK_ID_SHORT_HEX + 1], age[SPAN_TEXT_BYTES];
-        struct bytes state = map_text(row, "state"), reason = map_text(row, "reason"),
-                     raw = map_text(row, "id");
-        short_id((const struct task_id *)raw.data, id);
-        printf("%s  %.*s", id, (int)state.size, (const char *)state.data);
-        if (map_number(row, "attempt") > 0)
-            printf(" %s", age_text(map_number(row, "age_ms"), age));
-        if (reason.size > 0)
-            printf("  %.*s", (int)reason.size, (const char *)reason.data);
-        printf(map_bool(row, "dup_possible") ? "  dup_possible\n" : "\n");
-        struct reader reader;
-        reader_init(&reader, map_value(row, "considered"));
-        uint32_t count = reader.at == reader.end ? 0 : read_array(&reader, 1024);
-        for (; count > 0; count--) {
-            struct bytes considered = read_raw(&reader), text = map_text(considered, "text");
-            struct reader names;
-            int width = 0;
-            reader_init(&names, map_value(considered, "names"));
-            printf("  ");
-            for (uint32_t i = 0, name_count = read_array(&names, 1024); i < name_count; i++) {
-                struct bytes name = read_str(&names, 0, NAME_BYTES_MAX);
-                width += printf("%s%.*s", i == 0 ? "" : " ", (int)name.size, (const char *)name.data);
-            }
-            printf("%*s  %.*s\n", width < NAMES_WIDTH ? NAMES_WIDTH - width : 0, "", (int)text.size,
-                   (const char *)text.data);
-        }
-    }
-    client_close(client);
-    return EXIT_OK;
-}
-
 /* ---- result, cancel ---- */
 
 static int task_result(struct task_input *input)
 {
-    static struct task_id ids[IDS_MAX];
-    static bool ended[IDS_MAX];
+    static struct task_id ids[TASK_WORDS_MAX];
+    static bool ended[TASK_WORDS_MAX];
     if (input->word_count == 0)
         usage_error("expected tasks: `last' or ids");
     struct client *client = cluster_open(&input->common);
     for (int i = 0; i < input->word_count; i++)
         ids[i] = selector_task(client, &input->common, input->words[i]);
     for (int i = 0; i < input->word_count && !input->wait; i++) {
-        struct bytes reply, row = ask_row(client, input, "tasks", ids[i], &reply);
+        struct bytes reply, row = task_ask_row(client, input, "tasks", ids[i], &reply);
         struct bytes state = map_text(row, "state");
-        if (row_has_ended(row))
+        if (task_row_has_ended(row))
             continue;
         char hex[TASK_ID_SHORT_HEX + 1];
         fprintf(stderr, "meridian: task %s is %.*s; wait for it with --wait\n", short_id(&ids[i], hex),
@@ -341,7 +181,7 @@ static enum exit_code cancel_ids(struct client *client, const struct task_input 
     struct bytes reply = cluster_ask(client, &input->common, "CANCEL", writer_bytes(&writer), "CANCELLING");
     struct reader reader;
     reader_init(&reader, map_value(reply, "tasks"));
-    for (uint32_t rows = read_array(&reader, IDS_MAX); rows > 0; rows--) {
+    for (uint32_t rows = read_array(&reader, TASK_WORDS_MAX); rows > 0; rows--) {
         struct bytes row = read_raw(&reader);
         if (bytes_are(map_text(row, "status"), "unknown"))
             code = EXIT_NOT_FOUND;
@@ -360,7 +200,7 @@ static enum exit_code cancel_all(struct client *client, const struct task_input 
         uint32_t count = 0;
         struct writer writer;
         writer_init(&writer, buffer, sizeof buffer);
-        write_what(&writer, 3, "tasks");
+        task_query_begin(&writer, 3, "tasks");
         write_str(&writer, "open");
         write_bool(&writer, true);
         write_str(&writer, "limit");
@@ -383,7 +223,7 @@ static enum exit_code cancel_all(struct client *client, const struct task_input 
 
 static int task_cancel(struct task_input *input)
 {
-    static struct task_id ids[IDS_MAX];
+    static struct task_id ids[TASK_WORDS_MAX];
     if (input->word_count == 0)
         usage_error("expected tasks: `last', `all' or ids");
     struct client *client = cluster_open(&input->common);
@@ -411,7 +251,10 @@ static const struct {
     const char *arguments, *doc;
 } verbs[] = {
     {"list", task_list, list_options, NULL,
-     "The newest tasks, or the open ones.\vExample: meridian task list --open"},
+     "The newest tasks; or the open, late or doubtful ones.\vWith --late or --dup the table says why: which "
+     "attempt was lost where, and which outcome came when the task had gone on without it.\n\n"
+     "Examples:\n  meridian task list --open\n  meridian task list --late\n  meridian task list --dup -o "
+     "json"},
     {"show", task_show, NULL, "TASK", "What is known of a task.\vExample: meridian task show last"},
     {"explain", task_explain, NULL, "TASK",
      "Why a task is where it is: who was considered, and why not.\vExample: meridian task explain last"},
