@@ -181,7 +181,8 @@ static void lost(struct broker *broker, struct child *region, uint32_t index, st
 {
     struct task *task = ledger_task(&broker->tasks, index);
     region->lost_grants++;
-    task->flags |= TASK_DUP_POSSIBLE; /* it may have started there, and its end is not recorded */
+    task->flags |=
+        TASK_DUP_POSSIBLE | TASK_GRANT_LOST; /* it may have started there; its end is not recorded */
     task->reruns++;
     outputs_trace(outputs, TRACE_TASK_LOST, &task->id, region->number, task->reruns);
     if (task->flags & TASK_CANCELLING) {

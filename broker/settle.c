@@ -29,6 +29,13 @@ static void count_end(struct broker *broker, enum task_end end)
     ++*counters[end];
 }
 
+/* The custody whose OUTCOME has been recorded: of a grant that was lost none has, so it gets a number that no
+ * grant has had. */
+static uint64_t recorded_custody(const struct task *task)
+{
+    return (uint64_t)task->fence.custody + (task->flags & TASK_GRANT_LOST ? 1 : 0);
+}
+
 /* The outcome record is put; the task becomes an ended id. */
 static void finish(struct broker *broker, uint32_t index, enum task_end end, bool dup, size_t outcome_size,
                    struct outputs *outputs)
@@ -40,7 +47,7 @@ static void finish(struct broker *broker, uint32_t index, enum task_end end, boo
         .outcome_size = (uint32_t)outcome_size & ENDED_OUTCOME_BYTES_MAX,
         .late = dup && task->flags & TASK_LATE,
         .arrival_and_bits =
-            task->arrival << 8 | (uint64_t)(task->fence.custody & 15) << 4 | (dup ? ENDED_DUP : 0) | end,
+            task->arrival << 8 | (recorded_custody(task) & 15) << 4 | (dup ? ENDED_DUP : 0) | end,
     };
     watches_on_end(&broker->watches, task);
     outputs_trace(outputs, TRACE_TASK_ENDED, &task->id, end, 0);

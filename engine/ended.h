@@ -27,7 +27,8 @@ struct ended_entry {
     uint32_t body_hash;         /* low half: enough to tell another body */
     uint32_t outcome_size : 31; /* 0 = erased */
     uint32_t late : 1;          /* an outcome of it came when it had gone on without it */
-    uint64_t arrival_and_bits;  /* arrival << 8 | custody's low 4 bits << 4 | flags */
+    uint64_t
+        arrival_and_bits; /* arrival << 8 | low 4 bits of the custody that reported the end << 4 | flags */
 };
 
 #define ENDED_OUTCOME_BYTES_MAX (UINT32_MAX >> 1)

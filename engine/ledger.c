@@ -265,6 +265,7 @@ void ledger_assign(struct ledger *ledger, uint32_t index, struct child *child, s
     ASSERT(fence_compare(fence, task->fence) > 0);
     ready_remove(&ledger->ready, &ledger->tasks, index);
     task->fence = fence;
+    task->flags &= (uint8_t)~TASK_GRANT_LOST;
     task->reason = REASON_SENT;
     if (task->first_grant_ms == 0)
         task->first_grant_ms = (uint32_t)task_age_ms(task, ledger->now_ns) + 1;

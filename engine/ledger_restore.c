@@ -81,6 +81,7 @@ void ledger_start(struct ledger *ledger, struct outputs *outputs)
         struct task *task = ledger_task(ledger, index);
         if (task->grant != 0) {
             ledger_move(ledger, task, TASK_GRANTED);
+            task->flags &= (uint8_t)~TASK_GRANT_LOST; /* of the grant before */
             granted++;
         } else if (task->state == TASK_READY) {
             ready_add(&ledger->ready, &ledger->tasks, index, READY_TAIL);

@@ -50,10 +50,11 @@ enum task_flag {
     TASK_EXPIRING = 8,     /* STOP was sent because the deadline passed */
     TASK_DEADLINE_BELOW =
         32, /* broker: passed while a region has it; the region ends it, or it is looked at when back */
-    TASK_STOPPED = 16, /* STOP was sent in the present session with the child */
-    TASK_LATE = 64,    /* broker: an outcome of it came when it had gone on without it; durable */
+    TASK_STOPPED = 16,     /* STOP was sent in the present session with the child */
+    TASK_LATE = 64,        /* broker: an outcome of it came when it had gone on without it; durable */
+    TASK_GRANT_LOST = 128, /* its last grant ended by loss: an outcome under that fence is late; durable */
 };
-enum { TASK_DURABLE_FLAGS = TASK_DUP_POSSIBLE | TASK_CANCELLING | TASK_LATE };
+enum { TASK_DURABLE_FLAGS = TASK_DUP_POSSIBLE | TASK_CANCELLING | TASK_LATE | TASK_GRANT_LOST };
 
 struct task {
     struct task_id id;

@@ -141,7 +141,7 @@ static enum settled_status judge(struct region *region, struct child *worker,
     const struct task *task = ledger_task(&region->tasks, index);
     bool last = fence_compare(task->fence, entry->fence) == 0;
     if (task->state == TASK_ENDED)
-        return last ? SETTLED_RECORDED : SETTLED_STALE;
+        return last && !(task->flags & TASK_GRANT_LOST) ? SETTLED_RECORDED : SETTLED_STALE;
 #ifdef BUG_FENCE_UNCHECKED
     last = task_is_granted(task);
     if (last)
@@ -328,7 +328,7 @@ static void lost(struct region *region, struct child *worker, uint32_t index, st
     worker->lost_grants++;
     region->counters.lost++;
     outputs_trace(outputs, TRACE_TASK_LOST, &task->id, worker->number, task->losses + 1u);
-    task->flags |= TASK_DUP_POSSIBLE;
+    task->flags |= TASK_DUP_POSSIBLE | TASK_GRANT_LOST;
     if (task->flags & TASK_CANCELLING) {
         end.end = TASK_CANCELLED;
         end.reason = "may_still_run";

@@ -247,6 +247,29 @@ Test(regions, lost_too_often_fail_the_task)
     fixture_run(rows);
 }
 
+Test(regions, that_were_lost_report_too_late_of_a_task_whose_end_was_their_loss)
+{
+    static const struct row rows[] = {{"c1 submit 1 2", "c1 ACCEPTED 1 accepted 2 accepted"},
+                                      {"eu up slots=2", "eu WELCOME, eu ASSIGN 1.1 2.1"},
+                                      {"c1 cancel 2", "eu STOP 2.1, c1 CANCELLING 2 cancelling(cancelling)"},
+                                      {"eu silent", ""},
+                                      {"later 11000", ""},
+                                      {"c1 watch 1", "c1 RESULT 1 failed(regions_lost) dup"},
+                                      {"c1 watch 2", "c1 RESULT 2 cancelled(may_still_run) dup"},
+                                      {"eu hello 1", "eu WELCOME"},
+                                      {"eu inventory 1.1 ended 2.1 ended", ""},
+                                      {"eu end", ""},
+                                      {"eu outcome 1.1 completed", "eu SETTLED 1.1 stale"},
+                                      {"eu outcome 2.1 completed", "eu SETTLED 2.1 stale"},
+                                      {"c1 watch 1", "c1 RESULT 1 failed(regions_lost) dup"},
+                                      {0}};
+    fixture.options.rerun_max = 0;
+    fixture_new_broker();
+    fixture_act("start");
+    fixture_run(rows);
+    cr_expect_eq(fixture_counter("late"), 2);
+}
+
 Test(regions, are_not_silent_while_this_node_pauses)
 {
     static const struct row rows[] = {

@@ -180,6 +180,30 @@ static void fail_attempt(unsigned attempt)
     fixture_act(text);
 }
 
+/* Its grant ended with the loss, and the task was given back: nobody records what the worker says of it now.
+ */
+TABLE(the_end_of_a_lost_attempt_comes_too_late_although_it_was_the_last, {"w1 join", W1_JOINED},
+      {"assign 1.1", GIVEN_1}, {"w1 silent", ""},
+      {"later 10000", "+attempts 1, +states 1 ready dup, -grants 1"},
+      {"recall 1.1", "+outcomes 1, +states 1 ended dup, up OUTCOME 1:1.1.1 returned dup, -envelopes 1"},
+      {"w1 hello", "w1 WELCOME"}, {"w1 inventory 1:1.1.1 ended", ""}, {"w1 end", ""},
+      {"w1 outcome 1:1.1.1 completed", "w1 SETTLED 1:1.1.1 stale"}, {"restart", ""},
+      {"start", "+meta 1, up HELLO boot 2"},
+      {"welcome", "up INVENTORY 1:1.1.1 ended, up END, up OUTCOME 1:1.1.1 returned dup"},
+      {"w1 hello", "w1 WELCOME"}, {"w1 inventory 1:1.1.1 ended", ""}, {"w1 end", ""},
+      {"w1 outcome 1:1.1.1 completed", "w1 SETTLED 1:1.1.1 stale"})
+
+/* The next attempt begins with a clean record, and its repeated report is no late one. */
+TABLE(the_end_of_the_attempt_after_a_lost_one_is_recorded, {"w1 join", W1_JOINED}, {"assign 1.1", GIVEN_1},
+      {"w1 silent", ""}, {"later 10000", "+attempts 1, +states 1 ready dup, -grants 1"},
+      {"w2 join", "+children 2, w2 WELCOME | +grants 2, w2 ASSIGN 1:1.1.2 dup 2/2"}, {"restart", ""},
+      {"start", "+meta 1, up HELLO boot 2"}, {"welcome", "up INVENTORY 1:1.1.2 waiting, up END"},
+      {"w2 hello", "w2 WELCOME"}, {"w2 inventory 1:1.1.2 ended", ""}, {"w2 end", ""},
+      {"w2 outcome 1:1.1.2 completed",
+       "+outcomes 1, +states 1 ended dup, w2 SETTLED 1:1.1.2 recorded, up OUTCOME 1:1.1.2 completed dup "
+       "eu/w2 2/2 after 1 eu/w1 lost worker_lost, -grants 2, -envelopes 1"},
+      {"w2 outcome 1:1.1.2 completed", "w2 SETTLED 1:1.1.2 recorded"})
+
 Test(attempts, the_back_off_doubles_up_to_its_cap)
 {
     static const unsigned pause_ms[] = {1000, 2000, 4000, 5000, 5000, 5000};
