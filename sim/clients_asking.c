@@ -125,6 +125,12 @@ static bool to_watch(const struct sim *sim, uint32_t task)
     return told->accepted && !told->ended;
 }
 
+static bool any(const struct sim *sim, uint32_t task)
+{
+    (void)sim, (void)task;
+    return true;
+}
+
 static bool known(const struct sim *sim, uint32_t task)
 {
     return sim->clients->told[task].accepted;
@@ -141,7 +147,9 @@ static bool meddle(struct sim *sim, struct client *client, uint32_t batch)
         submit_other_body(sim, client, picked[0]);
     else if (kind == 10 && sim->options.faults && sim->now_ns < sim->calm_ns)
         ask(sim, client, MESSAGE_DRAIN, client_write_drain);
-    else if (kind > 10 && kind < 20)
+    else if (kind == 11 && client_pick(sim, client, any, picked, 1) != 0)
+        name_ids(sim, client, MESSAGE_CANCEL, picked, 1); /* unknown, running or long over */
+    else if (kind > 11 && kind < 20)
         ask(sim, client, MESSAGE_QUERY, client_write_query);
     else
         return false;

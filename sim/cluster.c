@@ -15,7 +15,7 @@ static void *make_broker(const struct sim_node *node)
     options.beat_ms = BEAT_MS;
     options.region_grace_ms = REGION_GRACE_MS;
     options.window = WINDOW_SIM;
-    options.tasks_max = 1000000;
+    options.tasks_max = LIVING_MAX_SIM;
     return broker_new(&options);
 }
 

@@ -29,8 +29,8 @@ enum {
     BEAT_MS = 500,
     WORKER_GRACE_MS = 4000,
     REGION_GRACE_MS = 12000,
-    WINDOW_SIM =
-        32, /* tasks that a region may hold of the broker: less than many a topology has credit for */
+    LIVING_MAX_SIM = 500, /* tasks that the broker has room for; more are throttled */
+    WINDOW_SIM = 32,      /* tasks that a region may hold of it: less than many a topology has credit for */
 };
 
 #define STORE_BYTES (256ull * 1024 * 1024)
