@@ -21,6 +21,7 @@ struct version {
 struct builder {
     struct image *image; /* the disk */
     struct image cache;  /* the file as the running system sees it */
+    bool renamed;        /* in the running system */
     struct dice *dice;
     struct version *versions; /* since the last sync, in their order */
     size_t count, capacity;
@@ -186,6 +187,15 @@ static void replay_record(struct builder *builder, const uint8_t *at, bool ignor
     case INTERPOSE_SYNC_FAILED:
         some_to_disk(builder);
         break;
+    case INTERPOSE_RENAMED:
+        builder->renamed = true;
+        break;
+    case INTERPOSE_NAMES_SYNC:
+        builder->image->in_place = builder->renamed;
+        break;
+    case INTERPOSE_REMOVED:
+        builder->image->size = builder->cache.size = builder->count = 0;
+        break;
     case INTERPOSE_MARK:
         note_mark(builder->image, record.offset);
         break;
@@ -204,9 +214,11 @@ void image_build(struct image *image, const struct write_log *log, size_t record
                               .whole_writes = dice_percent(dice, 30)};
     image->size = 0;
     image->durable = image->begun = 0;
+    image->in_place = false;
     for (size_t i = 0; i < records; i++)
         replay_record(&builder, log->bytes + log->records[i], ignores_syncs);
     some_to_disk(&builder);
+    image->in_place |= builder.renamed && dice_percent(dice, 50);
     free(builder.versions);
     image_release(&builder.cache);
 }

@@ -5,7 +5,8 @@
  *          never torn (a disk's own promise, and all that LMDB's meta pages need). After a failed sync what
  *          was not synced is drawn once and for ever, unless it is written again, though the system's cache,
  *          and so the next process, still sees it all.
- * Is not:  a file system: the file itself is there once it was made.
+ * Is not:  a file system. What it models of names: data.new becomes data.mdb by the rename, or by the sync of
+ *          the directory behind it at the latest.
  * Cost:    one pass over the log for each image.
  */
 #ifndef MERIDIAN_TESTS_SWEEP_IMAGE_H
@@ -26,6 +27,7 @@ struct write_log {
 struct image {
     uint8_t *bytes;
     size_t size, capacity;
+    bool in_place;           /* it is data.mdb, not data.new */
     uint32_t durable, begun; /* as marked before the cut (replay.h) */
 };
 

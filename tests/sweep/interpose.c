@@ -49,20 +49,25 @@ __attribute__((constructor)) static void arm_from_environment(void)
 /* ---- which file ---- */
 
 struct target {
-    bool watched; /* below `under` */
-    bool logged;  /* it is data.mdb, and there is a log */
+    bool watched;  /* below `under` */
+    bool logged;   /* it is the data file, and there is a log */
+    bool is_store; /* it is the directory in which that file is, and there is a log */
     bool dsync;
 };
 
+static bool ends_in(const char *path, const char *end)
+{
+    size_t size = strlen(path), end_size = strlen(end);
+    return size >= end_size && strcmp(path + size - end_size, end) == 0;
+}
+
 static struct target target_of_path(const char *path)
 {
-    static const char data[] = "/data.mdb";
-    size_t size = strlen(path);
-    struct target target = {.watched =
-                                plan.under != NULL && strncmp(path, plan.under, strlen(plan.under)) == 0};
-    bool is_data = size >= sizeof data && strcmp(path + size - (sizeof data - 1), data) == 0;
-    target.logged = target.watched && is_data && plan.log >= 0;
-    return target;
+    bool watched = plan.under != NULL && strncmp(path, plan.under, strlen(plan.under)) == 0;
+    bool to_log = watched && plan.log >= 0;
+    return (struct target){.watched = watched,
+                           .logged = to_log && (ends_in(path, "/data.mdb") || ends_in(path, "/data.new")),
+                           .is_store = to_log && ends_in(path, "/store")};
 }
 
 static struct target target_of(int file)
@@ -197,6 +202,28 @@ int truncate(const char *path, off_t length)
     return set_length(target_of_path(path), SYS_truncate, (long)path, length);
 }
 
+int rename(const char *from, const char *to)
+{
+    struct target target = target_of_path(from);
+    if (fails(target, INTERPOSE_WRITES)) {
+        errno = plan.error != 0 ? plan.error : EIO;
+        return -1;
+    }
+    int result = (int)syscall(SYS_rename, from, to);
+    if (target.logged && result == 0)
+        log_record(INTERPOSE_RENAMED, 0, NULL, 0);
+    return result;
+}
+
+int unlink(const char *path)
+{
+    struct target target = target_of_path(path);
+    int result = (int)syscall(SYS_unlink, path);
+    if (target.logged && result == 0)
+        log_record(INTERPOSE_REMOVED, 0, NULL, 0);
+    return result;
+}
+
 static int sync_file(int file, long call)
 {
     struct target target = target_of(file);
@@ -204,6 +231,8 @@ static int sync_file(int file, long call)
     int result = failing ? -1 : (int)syscall(call, file);
     if (target.logged)
         log_record(result == 0 ? INTERPOSE_SYNC : INTERPOSE_SYNC_FAILED, 0, NULL, 0);
+    if (target.is_store && result == 0)
+        log_record(INTERPOSE_NAMES_SYNC, 0, NULL, 0);
     if (failing)
         errno = plan.error != 0 ? plan.error : EIO;
     return result;

@@ -24,7 +24,8 @@ static bool problem(struct replay *replay, const char *text)
 
 /* ---- directories ---- */
 
-static const char *const files[] = {"/store/data.mdb", "/store/lock.mdb", "/store/lock"};
+static const char *const files[] = {"/store/data.mdb", "/store/data.new", "/store/lock.mdb",
+                                    "/store/data.new-lock", "/store/lock"};
 
 static void remove_directory(const struct replay *replay)
 {
@@ -38,14 +39,14 @@ static void remove_directory(const struct replay *replay)
     rmdir(replay->data);
 }
 
-bool replay_place_image(struct replay *replay, const uint8_t *bytes, size_t size)
+bool replay_place_image(struct replay *replay, const uint8_t *bytes, size_t size, bool in_place)
 {
     char path[128];
     remove_directory(replay);
     snprintf(path, sizeof path, "%s/store", replay->data);
     if (mkdir(replay->data, 0700) != 0 || mkdir(path, 0700) != 0)
         return problem(replay, "cannot make the directory of an image");
-    snprintf(path, sizeof path, "%s%s", replay->data, files[0]);
+    snprintf(path, sizeof path, "%s%s", replay->data, files[in_place ? 0 : 1]);
     int file = open(path, O_WRONLY | O_CREAT | O_EXCL, 0600);
     bool written = file >= 0 && write(file, bytes, size) == (ssize_t)size;
     return (file >= 0 && close(file) == 0 && written) || problem(replay, "cannot write an image");

@@ -46,8 +46,8 @@ bool replay_run(struct replay *replay, struct interpose_plan plan);
 bool replay_recover(struct replay *replay, uint32_t least, uint32_t most, uint32_t further,
                     struct interpose_plan plan);
 
-/* A new directory with only this data file. */
-bool replay_place_image(struct replay *replay, const uint8_t *bytes, size_t size);
+/* A new directory with only this data file, `in_place` or still being made. */
+bool replay_place_image(struct replay *replay, const uint8_t *bytes, size_t size, bool in_place);
 
 extern const struct interpose_plan replay_no_plan;
 

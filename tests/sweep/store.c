@@ -114,7 +114,7 @@ static int new_log(void)
 
 static bool try_image(struct sweep *sweep, struct image *image)
 {
-    return replay_place_image(&sweep->replay, image->bytes, image->size) &&
+    return replay_place_image(&sweep->replay, image->bytes, image->size, image->in_place) &&
            replay_recover(&sweep->replay, image->durable, image->begun, FURTHER, replay_no_plan);
 }
 
