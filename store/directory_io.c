@@ -11,6 +11,8 @@
 #include <sys/statvfs.h>
 #include <unistd.h>
 
+enum { FILE_PATH_BYTES = STORE_PATH_BYTES_MAX + 64 };
+
 static bool make_directory(const char *path, char *ret_problem, size_t problem_size)
 {
     struct stat status;
@@ -95,7 +97,9 @@ static bool sync_path(const char *path)
     if (file < 0)
         return false;
     bool synced = fsync(file) == 0;
+    int error = errno;
     close(file);
+    errno = error;
     return synced;
 }
 
@@ -121,12 +125,32 @@ bool store_directory_room(const struct store_directory *directory, uint64_t *ret
     return true;
 }
 
+static void path_in(const struct store_directory *directory, const char *name, char ret_path[FILE_PATH_BYTES])
+{
+    snprintf(ret_path, FILE_PATH_BYTES, "%s/%s", directory->path, name);
+}
+
+bool store_directory_rename(const struct store_directory *directory, const char *from, const char *to)
+{
+    char from_path[FILE_PATH_BYTES], to_path[FILE_PATH_BYTES];
+    path_in(directory, from, from_path);
+    path_in(directory, to, to_path);
+    return rename(from_path, to_path) == 0;
+}
+
+void store_directory_remove(const struct store_directory *directory, const char *name)
+{
+    char path[FILE_PATH_BYTES];
+    path_in(directory, name, path);
+    unlink(path);
+}
+
 bool store_directory_file_bytes(const struct store_directory *directory, const char *name,
                                 uint64_t *ret_bytes)
 {
-    char path[sizeof directory->path + 32];
+    char path[FILE_PATH_BYTES];
     struct stat status;
-    snprintf(path, sizeof path, "%s/%s", directory->path, name);
+    path_in(directory, name, path);
     if (stat(path, &status) != 0)
         return false;
     *ret_bytes = (uint64_t)status.st_size;
@@ -136,7 +160,7 @@ bool store_directory_file_bytes(const struct store_directory *directory, const c
 /* By name: closing a descriptor of the file would let go of LMDB's own locks on it. */
 bool store_directory_resize(const struct store_directory *directory, const char *name, uint64_t bytes)
 {
-    char path[sizeof directory->path + 32];
-    snprintf(path, sizeof path, "%s/%s", directory->path, name);
+    char path[FILE_PATH_BYTES];
+    path_in(directory, name, path);
     return truncate(path, (off_t)bytes) == 0;
 }

@@ -24,13 +24,19 @@ bool store_directory_open(const char *data, struct store_directory *ret_director
                           size_t problem_size);
 void store_directory_close(struct store_directory *directory);
 
-/* Make the names in it survive a power cut: once, after the files were made. */
+/* Make the names in it survive a power cut. False: errno says why. */
 bool store_directory_sync(const struct store_directory *directory);
 
 /* Bytes that this process may still write on that disk. */
 bool store_directory_room(const struct store_directory *directory, uint64_t *ret_bytes);
 
-/* Size of a file in it; false if there is none. */
+/* Give a file in it another name, in place of what had it. False: errno says why. */
+bool store_directory_rename(const struct store_directory *directory, const char *from, const char *to);
+
+/* Remove a file from it, if it is there. */
+void store_directory_remove(const struct store_directory *directory, const char *name);
+
+/* Size of a file in it; false with errno if there is none. */
 bool store_directory_file_bytes(const struct store_directory *directory, const char *name,
                                 uint64_t *ret_bytes);
 

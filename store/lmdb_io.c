@@ -14,6 +14,8 @@ enum {
     STORE_BYTES_MIN = 1024 * 1024,
 };
 
+#define DATA_FILE "data.mdb" /* LMDB's own name for it */
+
 /* ---- problems ---- */
 
 bool store_fail(struct store *store, const char *what, const char *way_out)
@@ -33,6 +35,7 @@ bool store_fail_lmdb(struct store *store, const char *doing, int code)
         {MDB_MAP_FULL, "raise store.max_bytes and start again"},
         {ENOSPC, "make room on that disk and start again; nothing acknowledged is lost"},
         {ENOMEM, "free memory, raise ulimit -v or lower store.max_bytes, and start again"},
+        {EINVAL, "put node.data on a local disk"},
         {EIO, "look at the disk (dmesg), then start again or restore a backup"},
         {MDB_CORRUPTED, "restore a backup, or move the directory away to start empty"},
         {MDB_PAGE_NOTFOUND, "restore a backup, or move the directory away to start empty"},
@@ -190,16 +193,6 @@ uint64_t store_free_bytes(const struct store *store)
 
 /* ---- open ---- */
 
-/* Is there anything in it? An environment that was just made has no table. */
-static bool is_empty(MDB_txn *transaction, bool *ret_empty)
-{
-    MDB_stat stat;
-    if (mdb_stat(transaction, 1, &stat) != 0)
-        return false;
-    *ret_empty = stat.ms_entries == 0;
-    return true;
-}
-
 static bool open_tables(struct store *store)
 {
     for (int table = 0; table < TABLE_COUNT; table++) {
@@ -226,16 +219,21 @@ static bool open_tables(struct store *store)
     return true;
 }
 
-/* A new store gets its format and role; an old one must have those of this program, and gets them again. */
-static bool check_own(struct store *store, const char *role, bool is_new)
+/* A new store gets its format and role. */
+static bool put_own(struct store *store, const char *role)
 {
     uint8_t own[OWN_BYTES_MAX] = {0, 0, STORE_FORMAT_VERSION >> 8, STORE_FORMAT_VERSION & 0xff};
     size_t role_size = strlen(role);
     ASSERT(role_size <= ROLE_BYTES_MAX);
-    if (is_new) {
-        memcpy(own + 4, role, role_size);
-        return store_put_own(store, (struct bytes){own, 4 + role_size});
-    }
+    memcpy(own + 4, role, role_size);
+    return store_put_own(store, (struct bytes){own, 4 + role_size});
+}
+
+/* An old one must have those of this program, and gets them again. */
+static bool check_own(struct store *store, const char *role)
+{
+    uint8_t own[OWN_BYTES_MAX];
+    size_t role_size = strlen(role);
     size_t size;
     char what[160];
     if (!store_get_own(store, own, sizeof own, &size))
@@ -269,15 +267,15 @@ static bool lengthen_file(struct store *store, uint64_t *ret_bytes, bool *ret_sh
     MDB_envinfo info;
     MDB_stat stat;
     if (mdb_env_info(store->environment, &info) != 0 || mdb_env_stat(store->environment, &stat) != 0 ||
-        !store_directory_file_bytes(&store->directory, "data.mdb", ret_bytes))
+        !store_directory_file_bytes(&store->directory, DATA_FILE, ret_bytes))
         return store_fail(store, "its file data.mdb cannot be looked at", "look at the disk (dmesg)");
     uint64_t committed_bytes = (info.me_last_pgno + 1) * stat.ms_psize;
     *ret_short = *ret_bytes < committed_bytes;
-    return !*ret_short || store_directory_resize(&store->directory, "data.mdb", committed_bytes) ||
+    return !*ret_short || store_directory_resize(&store->directory, DATA_FILE, committed_bytes) ||
            fail_short(store);
 }
 
-static bool open_environment(struct store *store)
+static bool open_environment(struct store *store, const char *path, unsigned flags)
 {
     int code = mdb_env_create(&store->environment);
     if (code != 0)
@@ -291,7 +289,7 @@ static bool open_environment(struct store *store)
         return store_fail_lmdb(store, "set the size of its map", code);
     /* NOTLS: restore and commits run in different threads. NOMETASYNC comes with open_content; never NOSYNC
      * or WRITEMAP. */
-    code = mdb_env_open(store->environment, store->directory.path, MDB_NOTLS, 0600);
+    code = mdb_env_open(store->environment, path, MDB_NOTLS | flags, 0600);
     if (code != 0)
         return store_fail_lmdb(store, "open its files", code);
     int dead;
@@ -301,11 +299,8 @@ static bool open_environment(struct store *store)
 
 static bool open_content(struct store *store, const char *role, uint64_t file_bytes, bool was_short)
 {
-    bool is_new;
     if (!store_begin(store, true))
         return false;
-    if (!is_empty(store->transaction, &is_new))
-        return store_fail(store, "it cannot be read", "restore a backup");
     if (!open_tables(store))
         return was_short ? fail_short(store) : false;
     if (was_short && file_bytes < used_bytes(store))
@@ -313,13 +308,30 @@ static bool open_content(struct store *store, const char *role, uint64_t file_by
     note_max_bytes(store);
     /* What is read now is perhaps in memory only, and behind a sync that failed no later sync writes it. So
      * this transaction changes something, and its meta page is written and flushed at once. */
-    if (!check_own(store, role, is_new) || !store_end(store))
+    if (!check_own(store, role) || !store_end(store))
         return false;
     store->unsynced = false;
     mdb_env_set_flags(store->environment, MDB_NOMETASYNC, 1); /* from now on: see store_sync */
-    if (is_new && !store_directory_sync(&store->directory))
-        return store_fail(store, "its directory cannot be synced", "put node.data on a local disk");
-    return true;
+    return store_directory_sync(&store->directory) || store_fail_lmdb(store, "sync its directory", errno);
+}
+
+/* A new store is made beside its place and goes there whole and synced: what a crash leaves of its making is
+ * never opened. */
+static bool make_files(struct store *store, const char *role)
+{
+    static const char name[] = "data.new", lock[] = "data.new-lock";
+    char path[sizeof store->directory.path + sizeof name + 1];
+    snprintf(path, sizeof path, "%s/%s", store->directory.path, name);
+    store_directory_remove(&store->directory, name);
+    store_directory_remove(&store->directory, lock);
+    if (!open_environment(store, path, MDB_NOSUBDIR) || !store_begin(store, true) || !open_tables(store) ||
+        !put_own(store, role) || !store_end(store))
+        return false;
+    mdb_env_close(store->environment);
+    store->environment = NULL;
+    store_directory_remove(&store->directory, lock);
+    return store_directory_rename(&store->directory, name, DATA_FILE) ||
+           store_fail_lmdb(store, "put its file in place", errno);
 }
 
 /* A refused store is left as it was found. */
@@ -327,13 +339,15 @@ static bool open_files(struct store *store, const char *role)
 {
     uint64_t file_bytes;
     bool was_short;
-    if (!open_environment(store) || !lengthen_file(store, &file_bytes, &was_short))
+    bool is_new = !store_directory_file_bytes(&store->directory, DATA_FILE, &file_bytes) && errno == ENOENT;
+    if ((is_new && !make_files(store, role)) || !open_environment(store, store->directory.path, 0) ||
+        !lengthen_file(store, &file_bytes, &was_short))
         return false;
     if (open_content(store, role, file_bytes, was_short))
         return true;
     store_abort(store);
     if (was_short)
-        store_directory_resize(&store->directory, "data.mdb", file_bytes);
+        store_directory_resize(&store->directory, DATA_FILE, file_bytes);
     return false;
 }
 
