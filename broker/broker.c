@@ -267,6 +267,7 @@ static void on_timeout(struct broker *broker, const struct event *event, struct 
     while ((due = ledger_due(&broker->tasks)) != 0 && outputs_room(outputs) >= 512)
         on_due(broker, due, outputs);
     queries_on_timeout(broker, outputs);
+    query_watch_workers(broker, outputs);
     if (broker->dispatch)
         broker_dispatch(broker, outputs);
     grants_write(&broker->tasks, outputs); /* now, so that what follows knows how much room is left */

@@ -3,11 +3,10 @@
  * submit.c       SUBMIT
  * requests.c     WATCH, RECEIVED, CANCEL, DRAIN
  * watches.c      who wants to hear of which task's end
- * query.c        QUERY: rows of its own, asked for at the regions, put together
- * regions.c      messages of regions; grants that end by loss
- * route.c        which region: constraints, then geo_nearest with credit
- * late.c         outcomes that came too late
- * settle.c       the one place where a task ends here */
+ * query.c        QUERY: rows of its own, asked for at the regions, put together; query_rows.c,
+ * query_workers.c regions.c      messages of regions; grants that end by loss route.c        which region:
+ * constraints, then geo_nearest with credit late.c         outcomes that came too late settle.c       the one
+ * place where a task ends here */
 #ifndef MERIDIAN_BROKER_BROKER_STATE_H
 #define MERIDIAN_BROKER_BROKER_STATE_H
 

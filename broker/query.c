@@ -11,30 +11,29 @@
 
 /* ---- slots ---- */
 
-static struct query *open_query(struct broker *broker, const struct event *event, uint64_t sequence,
-                                enum query_kind kind)
+struct query *query_open(struct broker *broker, uint64_t peer, uint64_t sequence, enum query_kind kind)
 {
     for (uint32_t slot = 0; slot < QUERIES_MAX; slot++) {
         struct query *query = &broker->queries.slots[slot];
         if (query->used)
             continue;
         uint32_t generation = query->generation + 1;
-        *query = (struct query){.used = true, .kind = kind, .peer = event->peer, .sequence = sequence};
+        *query = (struct query){.used = true, .kind = kind, .peer = peer, .sequence = sequence};
         query->generation = generation;
-        query->deadline_ns = event->now_ns + ASK_WAIT_MS * NANOSECONDS_PER_MS;
+        query->deadline_ns = broker->tasks.now_ns + ASK_WAIT_MS * NANOSECONDS_PER_MS;
         broker->queries.open++;
         return query;
     }
     return NULL;
 }
 
-static void free_bytes(struct bytes *bytes)
+void query_free_bytes(struct bytes *bytes)
 {
     free((void *)(uintptr_t)bytes->data);
     *bytes = (struct bytes){NULL, 0};
 }
 
-static struct bytes copy_bytes(struct bytes bytes)
+struct bytes query_copy_bytes(struct bytes bytes)
 {
     uint8_t *copy = bytes.size == 0 ? NULL : malloc(bytes.size);
     if (copy == NULL)
@@ -46,9 +45,14 @@ static struct bytes copy_bytes(struct bytes bytes)
 static void close_query(struct queries *queries, struct query *query)
 {
     for (uint32_t i = 0; i < query->count; i++)
-        free_bytes(&query->rows[i].answer);
-    free_bytes(&query->refusal_code);
-    free_bytes(&query->refusal_reason);
+        query_free_bytes(&query->rows[i].answer);
+    for (uint32_t i = 0; i < query->asked_count; i++)
+        query_free_bytes(&query->asked[i].rows);
+    free(query->asked);
+    query->asked = NULL;
+    query->asked_count = 0;
+    query_free_bytes(&query->refusal_code);
+    query_free_bytes(&query->refusal_reason);
     query->used = false;
     query->count = 0;
     queries->open--;
@@ -56,7 +60,7 @@ static void close_query(struct queries *queries, struct query *query)
 
 void query_drop_row(struct query *query, struct query_row *row)
 {
-    free_bytes(&row->answer);
+    query_free_bytes(&row->answer);
     *row = query->rows[--query->count];
 }
 
@@ -65,6 +69,10 @@ void queries_release(struct queries *queries)
     for (uint32_t slot = 0; slot < QUERIES_MAX; slot++)
         if (queries->slots[slot].used)
             close_query(queries, &queries->slots[slot]);
+    for (uint32_t i = 0; i < queries->known_count; i++)
+        query_free_bytes(&queries->known[i].rows);
+    free(queries->known);
+    queries->known_count = 0;
 }
 
 static uint64_t request_number(const struct broker *broker, const struct query *query)
@@ -74,16 +82,19 @@ static uint64_t request_number(const struct broker *broker, const struct query *
 
 /* ---- asking ---- */
 
-static struct writer *ask_begin(struct broker *broker, struct query *query, struct child *region,
-                                const char *question, struct outputs *outputs)
+struct writer *query_ask(struct broker *broker, struct query *query, struct child *region,
+                         const char *question, struct outputs *outputs)
 {
+    query->asked = realloc(query->asked, (query->asked_count + 1) * sizeof *query->asked);
+    ASSERT(query->asked != NULL);
+    query->asked[query->asked_count++] = (struct query_asked){.region = region->number};
     struct writer *writer = outputs_message(outputs, region->peer, MESSAGE_ASK, &region->link, 0);
     ask_write_head(writer, request_number(broker, query), question);
     query->waiting++;
     return writer;
 }
 
-static bool can_answer(const struct child *region)
+bool query_can_answer(const struct child *region)
 {
     return region->state == CHILD_LIVE || region->state == CHILD_SWEEPING;
 }
@@ -98,9 +109,9 @@ static void ask_holders(struct broker *broker, struct query *query, bool marked,
         uint32_t count = 0;
         for (uint32_t row = 0; row < query->count; row++)
             count += query->rows[row].asked == region->number;
-        if ((count == 0 && !marked) || !can_answer(region))
+        if ((count == 0 && !marked) || !query_can_answer(region))
             continue;
-        struct writer *writer = ask_begin(broker, query, region, "tasks", outputs);
+        struct writer *writer = query_ask(broker, query, region, "tasks", outputs);
         write_map(writer, marked ? 2 : 1);
         if (marked) {
             write_str(writer, "marked");
@@ -175,7 +186,7 @@ static void add_recent(struct broker *broker, struct query *query, uint32_t limi
 /* ---- requests ---- */
 
 struct question {
-    struct bytes what, short_id;
+    struct bytes what, short_id, after;
     bool open, late, dup;
     uint32_t limit, count;
     bool has_ids, has_id;
@@ -200,6 +211,7 @@ enum question_field {
     FIELD_DUP,
     FIELD_LIMIT,
     FIELD_SHORT,
+    FIELD_AFTER,
     FIELD_ID,
     FIELD_IDS,
     FIELD_COUNT
@@ -214,6 +226,7 @@ static const struct {
     {"dup", "dup: true or false"},
     {"limit", "limit: 0 to 256"},
     {"short", "short: the last 4 to 32 hex digits of an id"},
+    {"after", "after: REGION/WORKER, the last worker that is known"},
     {"id", "id: 16 bytes (bin)"},
     {"ids", "ids: an array of up to 256 ids of 16 bytes (bin)"},
 };
@@ -238,6 +251,9 @@ static void read_question_field(struct reader *reader, enum question_field field
         return;
     case FIELD_SHORT:
         question->short_id = read_str(reader, 4, TASK_ID_HEX);
+        return;
+    case FIELD_AFTER:
+        question->after = read_str(reader, 1, 2 * NAME_BYTES_MAX + 1);
         return;
     case FIELD_ID:
         read_question_ids(reader, question, 1);
@@ -283,7 +299,7 @@ static bool read_question(struct broker *broker, const struct event *event,
 }
 
 /* ROWS, now or when the regions have answered. */
-static void reply_when_ready(struct broker *broker, struct query *query, struct outputs *outputs)
+void query_reply_when_ready(struct broker *broker, struct query *query, struct outputs *outputs)
 {
     if (query->waiting > 0)
         return;
@@ -310,7 +326,7 @@ static void ask_tasks(struct broker *broker, struct query *query, const struct q
     else
         add_recent(broker, query, question->limit);
     ask_holders(broker, query, query->dup, outputs);
-    reply_when_ready(broker, query, outputs);
+    query_reply_when_ready(broker, query, outputs);
 }
 
 static void ask_explain(struct broker *broker, struct query *query, const struct question *question,
@@ -319,35 +335,23 @@ static void ask_explain(struct broker *broker, struct query *query, const struct
     query_add_row(broker, query, &question->ids[0]);
     struct child *region =
         query->count == 0 ? NULL : children_by_number(&broker->tasks.children, query->rows[0].asked);
-    if (region != NULL && can_answer(region)) {
-        struct writer *writer = ask_begin(broker, query, region, "explain", outputs);
+    if (region != NULL && query_can_answer(region)) {
+        struct writer *writer = query_ask(broker, query, region, "explain", outputs);
         write_map(writer, 1);
         write_str(writer, "id");
         write_bin(writer, (struct bytes){question->ids[0].bytes, TASK_ID_BYTES});
         outputs_message_end(outputs);
     }
-    reply_when_ready(broker, query, outputs);
-}
-
-static void ask_workers(struct broker *broker, struct query *query, struct outputs *outputs)
-{
-    struct children *regions = &broker->tasks.children;
-    query->by_state = true; /* rows are ranked by their region */
-    for (uint32_t i = 0; i < regions->count; i++)
-        if (can_answer(regions->all[i])) {
-            write_map(ask_begin(broker, query, regions->all[i], "workers", outputs), 0);
-            outputs_message_end(outputs);
-        }
-    reply_when_ready(broker, query, outputs);
+    query_reply_when_ready(broker, query, outputs);
 }
 
 bool query_drain(struct broker *broker, const struct event *event, uint64_t sequence, struct child *region,
                  struct bytes node, uint64_t deadline_ms, struct outputs *outputs)
 {
-    struct query *query = open_query(broker, event, sequence, QUERY_DRAIN);
+    struct query *query = query_open(broker, event->peer, sequence, QUERY_DRAIN);
     if (query == NULL)
         return false;
-    struct writer *writer = ask_begin(broker, query, region, "drain", outputs);
+    struct writer *writer = query_ask(broker, query, region, "drain", outputs);
     write_map(writer, 2);
     write_str(writer, "node");
     write_str_bytes(writer, node);
@@ -378,7 +382,7 @@ void broker_on_query(struct broker *broker, const struct event *event, const str
                       explain ? "id: the task to explain" : question_fields[FIELD_WHAT].expected, outputs);
         return;
     }
-    struct query *query = open_query(broker, event, header->sequence,
+    struct query *query = query_open(broker, event->peer, header->sequence,
                                      tasks     ? QUERY_TASKS
                                      : workers ? QUERY_WORKERS
                                                : QUERY_EXPLAIN);
@@ -388,21 +392,19 @@ void broker_on_query(struct broker *broker, const struct event *event, const str
     else if (tasks)
         ask_tasks(broker, query, &question, outputs);
     else if (workers)
-        ask_workers(broker, query, outputs);
+        query_ask_workers(broker, query, question.after, outputs);
     else
         ask_explain(broker, query, &question, outputs);
 }
 
 /* ---- answers ---- */
 
-/* How many regions come before `region` by name. */
-static uint32_t rank_by_name(const struct broker *broker, const struct child *region)
+struct query_asked *query_asked_of(struct query *query, uint32_t region)
 {
-    const struct children *regions = &broker->tasks.children;
-    uint32_t rank = 0;
-    for (uint32_t i = 0; i < regions->count; i++)
-        rank += memcmp(regions->all[i]->name, region->name, sizeof region->name) < 0;
-    return rank;
+    for (uint32_t i = 0; i < query->asked_count; i++)
+        if (query->asked[i].region == region)
+            return &query->asked[i];
+    return NULL;
 }
 
 static struct query_row *row_of(struct query *query, const struct task_id *id)
@@ -413,11 +415,10 @@ static struct query_row *row_of(struct query *query, const struct task_id *id)
     return NULL;
 }
 
-/* {"rows": [map, ...]} or {"code", "reason"}: rows of tasks go to their id, others are appended. */
+/* Rows of tasks go to their ids. */
 static void take_rows(struct broker *broker, struct query *query, const struct child *region,
                       struct reader *reader)
 {
-    uint32_t rank = rank_by_name(broker, region);
     uint32_t count = read_array(reader, QUERY_ROWS_MAX);
     for (uint32_t i = 0; i < count; i++) {
         struct bytes map = read_raw(reader);
@@ -430,41 +431,39 @@ static void take_rows(struct broker *broker, struct query *query, const struct c
             continue;
         struct task_id id;
         struct query_row *row = NULL;
-        if (query->kind == QUERY_WORKERS) {
-            if (query->count < QUERY_ROWS_MAX) {
-                row = &query->rows[query->count++];
-                *row = (struct query_row){.arrival = query->count, .rank = rank};
-            } else {
-                query->more = true;
-            }
-        } else if (row_read_id(map, &id)) {
+        if (row_read_id(map, &id)) {
             row = row_of(query, &id);
             if (row == NULL && query->dup && query_add_told(broker, query, region, &id))
                 row = row_of(query, &id);
         }
         if (row == NULL)
             continue;
-        free_bytes(&row->answer);
-        row->answer = copy_bytes(map);
+        query_free_bytes(&row->answer);
+        row->answer = query_copy_bytes(map);
     }
 }
 
+/* {"rows": [map, ...], "more": bool} or {"code", "reason"} */
 static void take_answer(struct broker *broker, struct query *query, const struct child *region,
-                        struct bytes body)
+                        struct query_asked *asked, struct bytes body)
 {
     struct reader reader;
     reader_init(&reader, body);
     uint32_t pairs = read_map(&reader, 16);
     for (uint32_t i = 0; i < pairs && !reader_failed(&reader); i++) {
         struct bytes key = read_str(&reader, 0, NAME_BYTES_MAX);
-        if (bytes_are(key, "rows")) {
+        if (bytes_are(key, "rows") && query->kind == QUERY_WORKERS) {
+            query_take_workers(asked, &reader);
+        } else if (bytes_are(key, "rows")) {
             take_rows(broker, query, region, &reader);
+        } else if (bytes_are(key, "more")) {
+            asked->more = read_bool(&reader);
         } else if (bytes_are(key, "code")) {
-            free_bytes(&query->refusal_code);
-            query->refusal_code = copy_bytes(read_str(&reader, 1, NAME_BYTES_MAX));
+            query_free_bytes(&query->refusal_code);
+            query->refusal_code = query_copy_bytes(read_str(&reader, 1, NAME_BYTES_MAX));
         } else if (bytes_are(key, "reason")) {
-            free_bytes(&query->refusal_reason);
-            query->refusal_reason = copy_bytes(read_str(&reader, 1, PATH_BYTES_MAX));
+            query_free_bytes(&query->refusal_reason);
+            query->refusal_reason = query_copy_bytes(read_str(&reader, 1, PATH_BYTES_MAX));
         } else {
             (void)read_raw(&reader);
         }
@@ -480,9 +479,16 @@ void query_on_answer(struct broker *broker, struct child *region, struct bytes b
     struct query *query = &broker->queries.slots[request >> 32];
     if (!query->used || query->generation != (uint32_t)request || query->waiting == 0)
         return; /* too late: the client has its reply */
-    take_answer(broker, query, region, answer);
+    struct query_asked *asked = query_asked_of(query, region->number);
+    if (asked == NULL || asked->answered) { /* made up: nobody asked this region */
+        broker->counters.malformed++;
+        outputs_trace(outputs, TRACE_MESSAGE_REFUSED, NULL, ERROR_INVALID_FIELD, region->peer);
+        return;
+    }
+    asked->answered = true;
+    take_answer(broker, query, region, asked, answer);
     query->waiting--;
-    reply_when_ready(broker, query, outputs);
+    query_reply_when_ready(broker, query, outputs);
 }
 
 void queries_on_timeout(struct broker *broker, struct outputs *outputs)

@@ -37,8 +37,8 @@ static struct bytes row_state(struct bytes map)
     return read_str(&reader, 0, NAME_BYTES_MAX);
 }
 
-static struct writer *rows_begin(struct broker *broker, uint64_t peer, uint64_t sequence, bool more,
-                                 uint32_t count, struct outputs *outputs)
+struct writer *query_rows_begin(struct broker *broker, uint64_t peer, uint64_t sequence, bool more,
+                                uint32_t count, struct outputs *outputs)
 {
     struct writer *writer = outputs_message(outputs, peer, MESSAGE_ROWS, NULL, sequence);
     write_map(writer, 3);
@@ -156,7 +156,7 @@ static void reply_tasks(struct broker *broker, struct query *query, struct outpu
     rank_rows(broker, query);
     sort_rows(query);
     struct writer *writer =
-        rows_begin(broker, query->peer, query->sequence, query->more, query->count, outputs);
+        query_rows_begin(broker, query->peer, query->sequence, query->more, query->count, outputs);
     for (uint32_t i = 0; i < query->count; i++)
         write_task_row(broker, writer, &query->rows[i]);
     outputs_message_end(outputs);
@@ -251,7 +251,7 @@ static void reply_explain(struct broker *broker, struct query *query, struct out
     bool known =
         index != 0 || (query->count > 0 && (query->rows[0].answer.size > 0 ||
                                             ledger_find_ended(&broker->tasks, &query->rows[0].id) != NULL));
-    struct writer *writer = rows_begin(broker, query->peer, query->sequence, false, known, outputs);
+    struct writer *writer = query_rows_begin(broker, query->peer, query->sequence, false, known, outputs);
     if (known && index == 0) {
         write_task_row(broker, writer, &query->rows[0]);
     } else if (known) {
@@ -278,20 +278,6 @@ static void reply_explain(struct broker *broker, struct query *query, struct out
 }
 
 /* ---- the rest ---- */
-
-static void reply_workers(struct broker *broker, struct query *query, struct outputs *outputs)
-{
-    uint32_t kept = 0;
-    size_t bytes = 0;
-    sort_rows(query);
-    while (kept < query->count && bytes + query->rows[kept].answer.size < QUERY_BYTES_MAX)
-        bytes += query->rows[kept++].answer.size;
-    bool more = query->more || kept < query->count;
-    struct writer *writer = rows_begin(broker, query->peer, query->sequence, more, kept, outputs);
-    for (uint32_t i = 0; i < kept; i++)
-        write_raw(writer, query->rows[i].answer);
-    outputs_message_end(outputs);
-}
 
 static void reply_drain(struct broker *broker, struct query *query, struct outputs *outputs)
 {
@@ -324,7 +310,7 @@ void query_reply(struct broker *broker, struct query *query, struct outputs *out
         reply_explain(broker, query, outputs);
         return;
     case QUERY_WORKERS:
-        reply_workers(broker, query, outputs);
+        query_reply_workers(broker, query, outputs);
         return;
     case QUERY_DRAIN:
         reply_drain(broker, query, outputs);
@@ -358,7 +344,7 @@ void query_reply_resolve(struct broker *broker, const struct event *event, uint6
         if (ends_in(&entry->id, short_id))
             found[count++] = entry->id;
     }
-    struct writer *writer = rows_begin(broker, event->peer, sequence, false, count, outputs);
+    struct writer *writer = query_rows_begin(broker, event->peer, sequence, false, count, outputs);
     for (uint32_t i = 0; i < count; i++) {
         write_map(writer, 1);
         write_str(writer, "id");
@@ -436,7 +422,8 @@ void query_reply_own(struct broker *broker, const struct event *event, uint64_t 
 {
     struct child *regions[CHILDREN_MAX];
     uint32_t count = children_by_names(&broker->tasks.children, regions);
-    struct writer *writer = rows_begin(broker, event->peer, sequence, false, cluster ? 1 : count, outputs);
+    struct writer *writer =
+        query_rows_begin(broker, event->peer, sequence, false, cluster ? 1 : count, outputs);
     if (cluster)
         write_cluster_row(broker, writer);
     for (uint32_t i = 0; !cluster && i < count; i++)

@@ -40,17 +40,72 @@ static error_t parse_node(int key, char *text, struct argp_state *state)
     }
 }
 
-static struct bytes ask_rows(struct client *client, const struct node_input *input, const char *what)
+enum { PAGE_BYTES_MAX = 1024 * 1024 };
+
+/* {"what": what, "after": last}, last being empty for the first page. */
+static struct bytes ask_page(struct client *client, const struct node_input *input, const char *what,
+                             const char *last)
 {
-    uint8_t buffer[64];
+    uint8_t buffer[256];
     struct writer writer;
-    if (input->node != NULL)
-        usage_error("%s: list takes no further words", input->node);
     writer_init(&writer, buffer, sizeof buffer);
-    write_map(&writer, 1);
+    write_map(&writer, last[0] == '\0' ? 1 : 2);
     write_str(&writer, "what");
     write_str(&writer, what);
+    if (last[0] != '\0') {
+        write_str(&writer, "after");
+        write_str(&writer, last);
+    }
     return cluster_ask(client, &input->common, "QUERY", writer_bytes(&writer), "ROWS");
+}
+
+/* The rows of a page behind those before; `last` becomes the REGION/WORKER of the last one. */
+static uint32_t append_rows(struct writer *rows, struct bytes page, char *last, size_t size)
+{
+    struct reader reader;
+    reader_init(&reader, map_value(page, "rows"));
+    uint32_t count = read_array(&reader, UINT16_MAX);
+    const uint8_t *from = reader.at;
+    for (uint32_t i = 0; i < count; i++) {
+        struct bytes row = read_raw(&reader), region = map_text(row, "region"), name = map_text(row, "name");
+        if (i + 1 == count)
+            snprintf(last, size, "%.*s/%.*s", (int)region.size, (const char *)region.data, (int)name.size,
+                     (const char *)name.data);
+    }
+    struct bytes all = {from, (size_t)(reader.at - from)};
+    if (rows->capacity - rows->size < all.size) {
+        rows->capacity += all.size + PAGE_BYTES_MAX;
+        rows->data = realloc(rows->data, rows->capacity);
+        if (rows->data == NULL)
+            abort();
+    }
+    write_raw(rows, all);
+    return count;
+}
+
+/* {"rows": [row, ...]} of all pages; the caller frees its bytes. */
+static struct bytes ask_rows(struct client *client, const struct node_input *input, const char *what)
+{
+    char last[256] = "";
+    struct writer rows;
+    uint32_t count, all = 0;
+    bool more;
+    if (input->node != NULL)
+        usage_error("%s: list takes no further words", input->node);
+    writer_init(&rows, malloc(PAGE_BYTES_MAX), PAGE_BYTES_MAX);
+    if (rows.data == NULL)
+        abort();
+    write_map(&rows, 1);
+    write_str(&rows, "rows");
+    size_t count_at = write_array_open(&rows);
+    do {
+        struct bytes page = ask_page(client, input, what, last);
+        count = append_rows(&rows, page, last, sizeof last);
+        all += count;
+        more = map_bool(page, "more");
+    } while (more && count > 0);
+    patch_count(rows.data, count_at, all);
+    return writer_bytes(&rows);
 }
 
 static void text_cell(struct table *table, struct bytes row, const char *key)
@@ -104,7 +159,10 @@ static void print_workers(struct bytes rows)
         struct bytes row = read_raw(&reader);
         text_cell(table, row, "region");
         text_cell(table, row, "name");
-        text_cell(table, row, "state");
+        if (map_bool(row, "stale"))
+            table_cell(table, "stale"); /* its region did not answer: this is what it said last */
+        else
+            text_cell(table, row, "state");
         number_cell(table, row, "slots");
         number_cell(table, row, "busy");
         number_cell(table, row, "done");
@@ -122,6 +180,7 @@ static int list(struct node_input *input, const char *what, void (*print)(struct
     struct bytes reply = ask_rows(client, input, what);
     if (!rows_print(&input->common, reply))
         print(map_value(reply, "rows"));
+    free((void *)(uintptr_t)reply.data);
     client_close(client);
     return EXIT_OK;
 }

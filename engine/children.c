@@ -265,6 +265,8 @@ bool child_may_work(const struct child *child)
 
 const char *child_state_text(const struct child *child)
 {
+    if (child->left && child->state == CHILD_AWAY && child->granted == 0)
+        return "left";
     if (child->lost)
         return "lost";
     if (child->state == CHILD_AWAY)

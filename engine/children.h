@@ -128,7 +128,7 @@ struct child_class *child_class(const struct children *children, struct child *c
 bool child_may_work(const struct child *child);
 /* End its session (a broken rule, a send that failed); it will say HELLO again. */
 void child_end_session(struct children *children, struct child *child, struct outputs *outputs);
-/* "live", "suspect", "away", "lost", "draining" */
+/* "live", "suspect", "draining", "away", "lost", "left" (said BYE and owes nothing) */
 const char *child_state_text(const struct child *child);
 /* Sum up what all children that may work offer, as an encoded array of profiles, equal ones merged; for a
  * region's own HELLO. Returns the total of slots. */

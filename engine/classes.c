@@ -7,20 +7,13 @@
 
 enum { ENCODED_MAX = (CAPABILITIES_MAX + 2) * (NAME_BYTES_MAX + 2) + 8 };
 
-static int compare_bytes(struct bytes a, struct bytes b)
-{
-    size_t shorter = a.size < b.size ? a.size : b.size;
-    int order = shorter == 0 ? 0 : memcmp(a.data, b.data, shorter);
-    return order != 0 ? order : (a.size > b.size) - (a.size < b.size);
-}
-
 static void encode(struct writer *writer, const struct task_fields *fields)
 {
     struct bytes sorted[CAPABILITIES_MAX];
     uint32_t count = 0;
     for (uint32_t i = 0; i < fields->capability_count; i++) {
         uint32_t at = count++;
-        for (; at > 0 && compare_bytes(sorted[at - 1], fields->capabilities[i]) > 0; at--)
+        for (; at > 0 && bytes_compare(sorted[at - 1], fields->capabilities[i]) > 0; at--)
             sorted[at] = sorted[at - 1];
         sorted[at] = fields->capabilities[i];
     }

@@ -27,6 +27,14 @@ static inline bool bytes_equal(struct bytes a, struct bytes b)
     return a.size == b.size && (a.size == 0 || memcmp(a.data, b.data, a.size) == 0);
 }
 
+/* The order of names: bytewise, a beginning before what it begins. */
+static inline int bytes_compare(struct bytes a, struct bytes b)
+{
+    size_t shorter = a.size < b.size ? a.size : b.size;
+    int order = shorter == 0 ? 0 : memcmp(a.data, b.data, shorter);
+    return order != 0 ? order : (a.size > b.size) - (a.size < b.size);
+}
+
 static inline bool bytes_are(struct bytes a, const char *text)
 {
     return bytes_equal(a, bytes_of(text));

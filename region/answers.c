@@ -3,7 +3,7 @@
 #include "proto/text.h"
 #include "region/region_state.h"
 
-enum { ROWS_MAX = 256, ROWS_BYTES_MAX = 200 * 1024, NAMES_MAX = 64 };
+enum { ROWS_MAX = 256, WORKER_ROWS_BYTES_MAX = 200 * 1024, NAMES_MAX = 64 };
 
 static struct writer *answer_begin(struct region *region, uint64_t request, struct outputs *outputs)
 {
@@ -199,17 +199,25 @@ static void write_worker(struct region *region, struct writer *writer, const str
     write_bool(writer, false);
 }
 
+/* Those behind {"after": name}, in the order of their names, as many as a frame should have. */
 static void answer_workers(struct region *region, const struct ask *ask, struct outputs *outputs)
 {
     struct child *workers[CHILDREN_MAX];
-    uint32_t worker_count = children_by_names(&region->tasks.children, workers), count = 0;
+    uint32_t worker_count = children_by_names(&region->tasks.children, workers), first = 0, count = 0;
+    struct reader reader;
+    reader_init(&reader, read_map_value(ask->body, "after"));
+    struct bytes after = read_str(&reader, 0, NAME_BYTES_MAX);
+    while (first < worker_count && bytes_compare(bytes_of(workers[first]->name), after) <= 0)
+        first++;
     struct writer *writer = answer_begin(region, ask->request, outputs);
-    write_map(writer, 1);
+    write_map(writer, 2);
     write_str(writer, "rows");
     size_t at = write_array_open(writer), from = writer->size;
-    for (; count < worker_count && count < ROWS_MAX && writer->size - from < ROWS_BYTES_MAX; count++)
-        write_worker(region, writer, workers[count]);
+    while (first + count < worker_count && writer->size - from < WORKER_ROWS_BYTES_MAX)
+        write_worker(region, writer, workers[first + count++]);
     patch_count(writer->data, at, count);
+    write_str(writer, "more");
+    write_bool(writer, first + count < worker_count);
     outputs_message_end(outputs);
 }
 

@@ -235,7 +235,13 @@ class Client:
 
     def query(self, what: str, **parameters: Any) -> list[Mapping[str, Any]]:
         """Rows of tasks, explain, regions, workers, cluster or resolve. Raises NoAnswer, Refused."""
-        return list(self.ask("QUERY", dict(parameters, what=what))[1]["rows"])
+        rows: list[Mapping[str, Any]] = []
+        while True:
+            page = self.ask("QUERY", dict(parameters, what=what))[1]
+            rows += page["rows"]
+            if what != "workers" or not page["more"] or not page["rows"]:
+                return rows
+            parameters["after"] = f"{rows[-1]['region']}/{rows[-1]['name']}"
 
 
 def _fitting(tasks: Sequence[Mapping[str, Any]]) -> int:

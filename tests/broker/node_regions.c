@@ -113,7 +113,8 @@ static void beat_late(struct played_region *region, const struct words *words)
 
 static void beat(struct played_region *region, uint32_t rtt_ms, uint32_t flags, struct bytes profiles)
 {
-    struct heartbeat heartbeat = {.clock_us = 1, .flags = flags, .profiles = profiles, .children = 2};
+    struct heartbeat heartbeat = {
+        .clock_us = 1, .flags = flags, .profiles = profiles, .children = region->workers};
     uint64_t now_us = fixture.now_ns / 1000;
     if (rtt_ms != 0)
         heartbeat.echo_us = now_us - rtt_ms * 1000ull;
@@ -219,10 +220,11 @@ void region_act(struct played_region *region, const struct words *words)
         outcome(region, words);
     else if (strcmp(verb, "late") == 0)
         beat_late(region, words);
-    else if (strcmp(verb, "beat") == 0)
+    else if (strcmp(verb, "beat") == 0) {
+        region->workers = (uint32_t)words_number(words, "workers", region->workers);
         beat(region, (uint32_t)words_number(words, "rtt", 0),
              words_has(words, "draining") ? HEARTBEAT_DRAINING : 0,
              words_option(words, "slots") != NULL ? profiles_of(region, words) : (struct bytes){NULL, 0});
-    else
+    } else
         act_session(region, words);
 }

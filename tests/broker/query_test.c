@@ -359,30 +359,10 @@ Test(query, a_row_that_cannot_be_passed_on_is_the_brokers_own_and_stale)
     cr_expect(bytes_are(fixture_value(row(0), "stale"), "\xc3"));
 }
 
-Test(query, workers_are_what_the_regions_say)
-{
-    ask("workers");
-    cr_expect_str_eq(fixture.text, "c1 ROWS 0");
-    fixture_act("eu up");
-    fixture_act("us up");
-    ask("workers");
-    cr_expect_str_eq(fixture.text, "eu ASK, us ASK");
-    uint64_t request = question().request;
-    struct writer *writer = begin_answer("us", request, 1);
-    write_map(writer, 1);
-    write_str(writer, "name");
-    write_str(writer, "w1");
-    fixture_region_deliver(fixture_region("us"));
-    begin_answer("eu", request, 0);
-    fixture_region_deliver(fixture_region("eu"));
-    cr_expect_str_eq(fixture.text, "c1 ROWS 1");
-    cr_expect_str_eq(fixture_text(row(0), "name"), "w1");
-}
-
 Test(query, regions_show_their_state_and_what_they_hold)
 {
     fixture_act("eu up slots=4");
-    fixture_act("eu beat rtt=20");
+    fixture_act("eu beat rtt=20 workers=2");
     fixture_act("us up slots=2");
     fixture_act("us silent");
     fixture_act("ap up slots=2");

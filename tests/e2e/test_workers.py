@@ -7,7 +7,8 @@ import threading
 import unittest
 from pathlib import Path
 
-from cluster import ROOT, Cluster, die_with_parent, loopback, meridian, processes_with, wait_until
+from cluster import (ROOT, Cluster, die_with_parent, loopback, meridian, processes_with, wait_until,
+                     worker_name)
 from effects import Effects
 
 PYTHON_WORKER = """
@@ -90,6 +91,19 @@ class Workers(unittest.TestCase):
         self.assertEqual({"eu/w2"}, {results[id].worker for id in queued}, "a draining worker got new work")
         self.assertEqual({"eu/w1", "eu/w2"}, {results[id].worker for id in held})
         self.assertEqual({1}, {results[id].attempt for id in held}, "what ran was not waited for")
+        wait_until(lambda: cluster.worker_row(client, "eu/w1").get("state") == "left", "w1 is said to have left")
+
+    def test_workers_of_a_dead_region_are_listed_as_stale(self):
+        cluster = self.cluster
+        cluster.small("eu/w1", "eu/w2", "us/w1")
+        client = cluster.client()
+        wait_until(lambda: {row["name"]: row["workers"] for row in client.query("regions")} == {"eu": 2, "us": 1},
+                   "the broker has heard of every worker")
+        cluster.kill("eu")
+        stale = {"eu/w1": True, "eu/w2": True, "us/w1": False}
+        wait_until(lambda: {worker_name(row): row["stale"] for row in client.query("workers")} == stale,
+                   "what eu said last")
+        self.assertEqual(2, cluster.cli("worker", "list").stdout.count("stale"))
 
     def test_drain_past_its_deadline_returns_the_task(self):
         cluster = self.cluster

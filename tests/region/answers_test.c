@@ -76,7 +76,15 @@ TABLE(ask_workers, {"w1 join slots=2", W1_JOINED}, {"w2 join types=resize+blur",
       {"ask workers",
        "up ANSWER 77 {rows:[{region:'eu' name:'w1' state:'live' slots:2 busy:2 done:1 lost:0 late:0 p50_us:0 "
        "p99_us:0 types:['command'] stale:no} {region:'eu' name:'w2' state:'suspect' slots:1 busy:0 done:0 "
-       "lost:0 late:0 p50_us:0 p99_us:0 types:['resize' 'blur'] stale:no}]}"})
+       "lost:0 late:0 p50_us:0 p99_us:0 types:['resize' 'blur'] stale:no}] more:no}"},
+      {"ask workers w1", "up ANSWER 77 {rows:[{region:'eu' name:'w2' state:'suspect' slots:1 busy:0 done:0 "
+                         "lost:0 late:0 p50_us:0 "
+                         "p99_us:0 types:['resize' 'blur'] stale:no}] more:no}"},
+      {"w2 bye kept=0", ""},
+      {"ask workers w1",
+       "up ANSWER 77 {rows:[{region:'eu' name:'w2' state:'left' slots:1 busy:0 done:0 lost:0 late:0 p50_us:0 "
+       "p99_us:0 types:['resize' 'blur'] stale:no}] more:no}"},
+      {"ask workers w2", "up ANSWER 77 {rows:[] more:no}"})
 
 TABLE(ask_drain_of_a_worker, {"w1 join slots=2", W1_JOINED}, {"assign 1.1", GIVEN_1},
       {"ask drain eu/w1", "w1 ASK, up ANSWER 77 {}"},

@@ -231,7 +231,7 @@ static void settled(const char *words)
     entries_up(MESSAGE_SETTLED, words, write_settled);
 }
 
-/* "tasks 1 2", "explain 1", "workers", "drain us/w1" */
+/* "tasks 1 2", "explain 1", "workers", "workers w1" (those behind it), "drain us/w1" */
 static void ask(const char *words)
 {
     char question[16];
@@ -257,7 +257,7 @@ static void ask(const char *words)
     } else {
         write_map(&writer, words[0] != '\0');
         if (words[0] != '\0') {
-            write_str(&writer, "node");
+            write_str(&writer, strcmp(question, "drain") == 0 ? "node" : "after");
             write_str(&writer, words + 1);
         }
     }
