@@ -7,7 +7,7 @@ static bool restore_state(struct ledger *ledger, uint64_t arrival, struct bytes 
 {
     struct task task;
     if (!task_record_read(record, &task, ledger->now_ns, ledger->wall_ms) || task.state == TASK_NONE ||
-        task.class == 0 || task.class > ledger->classes.count)
+        task.class == 0 || task.class > ledger->classes.count || map_find(&ledger->by_id, &task.id) != 0)
         return false;
     if (ledger->tasks.live ==
         ledger->tasks.items_max) { /* limits.tasks was lowered: what was accepted stays */

@@ -1,4 +1,4 @@
-/* review_restore_test.c - a restart with a lower limit of tasks than are held. */
+/* review_restore_test.c - a restart with a lower limit of tasks than are held, and with a task too many. */
 #include <criterion/criterion.h>
 #include <stdlib.h>
 
@@ -12,23 +12,43 @@ static bool restore(enum table table, uint64_t number, struct bytes value)
     return ledger_restore(ledger, &event);
 }
 
-Test(review_restore, what_was_accepted_is_restored_whatever_the_limit_is_now)
+static void open_ledger(void)
 {
-    enum { TASKS = 3 };
     static const struct ledger_options options = {.tasks_max = 1};
-    uint8_t bytes[256];
     ledger = calloc(1, sizeof *ledger);
     cr_assert_not_null(ledger);
     ledger_init(ledger, &options, NULL);
     cr_assert(restore(TABLE_CLASSES, 1, bytes_of("\x93\xa1t\x90\xa0")));
-    for (uint8_t i = 1; i <= TASKS; i++) {
-        struct writer writer;
-        struct task task = {.id = {{i}}, .class = 1, .state = TASK_READY, .priority = PRIORITY_NORMAL};
-        writer_init(&writer, bytes, sizeof bytes);
-        task_record_write(&writer, &task, 0, 0);
-        cr_expect(restore(TABLE_STATES, i, writer_bytes(&writer)), "task %d", i);
-    }
-    cr_expect_eq(ledger->counts[TASK_READY], TASKS);
+}
+
+static void close_ledger(void)
+{
     ledger_release(ledger);
     free(ledger);
+}
+
+TestSuite(review_restore, .init = open_ledger, .fini = close_ledger);
+
+static bool restore_ready(uint64_t arrival, uint8_t id)
+{
+    uint8_t bytes[256];
+    struct writer writer;
+    struct task task = {.id = {{id}}, .class = 1, .state = TASK_READY, .priority = PRIORITY_NORMAL};
+    writer_init(&writer, bytes, sizeof bytes);
+    task_record_write(&writer, &task, 0, 0);
+    return restore(TABLE_STATES, arrival, writer_bytes(&writer));
+}
+
+Test(review_restore, what_was_accepted_is_restored_whatever_the_limit_is_now)
+{
+    enum { TASKS = 3 };
+    for (uint8_t i = 1; i <= TASKS; i++)
+        cr_expect(restore_ready(i, i), "task %d", i);
+    cr_expect_eq(ledger->counts[TASK_READY], TASKS);
+}
+
+Test(review_restore, two_tasks_of_one_id_are_refused)
+{
+    cr_expect(restore_ready(1, 7));
+    cr_expect_not(restore_ready(2, 7));
 }
