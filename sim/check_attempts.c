@@ -158,16 +158,20 @@ void attempts_listed(struct sim *sim, const struct way *way, uint32_t task, stru
         holding->listed_session = session;
 }
 
+/* What it has no row for it never took: refused, or sent on a link that somebody had spoiled. */
 void attempts_listed_all(struct sim *sim, const struct way *way, uint64_t session)
 {
-    const struct ward *ward = &sim->checks->wards[way->from->index];
-    for (uint32_t i = 0; i < ward->held_count; i++) {
-        const struct holding *held = &ward->held[i];
-        bool must = held->started && held->wire == 0 && held->since_ns <= ward->hello_ns;
-        if (must && held->listed_session != session)
+    struct ward *ward = &sim->checks->wards[way->from->index];
+    for (uint32_t i = ward->held_count; i > 0; i--) {
+        struct holding *held = &ward->held[i - 1];
+        if (held->wire != 0 || held->since_ns > ward->hello_ns || held->listed_session == session)
+            continue;
+        if (held->started)
             violation(sim, 9,
                       "%s says END, and its INVENTORY has no row for task %u under %s, which it holds",
                       way->from->name, held->task, check_fence_text(held->fence, 0));
+        else
+            drop_holding(ward, held);
     }
 }
 

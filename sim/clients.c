@@ -7,7 +7,7 @@
 #include "proto/assert.h"
 #include "sim/fields.h"
 
-enum { CLIENTS_DEFAULT = 4, LEAVE_MS_MAX = 90000, STALL_MS_MAX = 6000 };
+enum { LEAVE_MS_MAX = 90000, STALL_MS_MAX = 6000 };
 
 static bool is_calm(const struct sim *sim)
 {
@@ -37,8 +37,8 @@ void clients_init(struct sim *sim)
 {
     workload_init(sim);
     struct clients *clients = sim->clients = take_memory(1, sizeof *clients);
-    clients->count = sim->options.clients == 0 ? CLIENTS_DEFAULT : sim->options.clients;
-    ASSERT(clients->count <= CLIENTS_MAX_SIM);
+    clients->count = sim->options.clients;
+    ASSERT(clients->count >= 1 && clients->count <= CLIENTS_MAX_SIM);
     ASSERT(outputs_init(&clients->outputs));
     clients->open = sim->workload->count;
     clients->told = take_memory(sim->workload->count, sizeof *clients->told);
