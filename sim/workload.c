@@ -16,6 +16,9 @@ enum {
     PAYLOAD_HUGE = 300 * 1024,
     OUTPUT_KEPT = 64 * 1024,
     RUN_MS_MAX = 30000,
+    RUN_MS_MEAN = 2700,
+    RUN_SCALE_MAX = 8,
+    FILL_MS = 60000,
     REST_MS = 300000,
     TASK_MS = 12000,  /* a run takes 2.7 s in the mean (draw_run_ns), few tasks have more than two */
     AT_ONCE_MAX = 16, /* a client hands in so few at a time that more slots do not help */
@@ -225,11 +228,56 @@ static void draw_work(struct sim *sim, const struct mix *mix, uint32_t number, s
     make_map(sim, mix, work);
 }
 
+/* ---- how long it may take ---- */
+
+static uint32_t capable_slots(const struct sim *sim, const struct work *work)
+{
+    uint32_t slots = 0;
+    for (uint32_t i = 1; i < sim->node_count; i++) {
+        const struct sim_node *node = &sim->nodes[i];
+        bool there = node->parent != 0 && (work->region == 0 || work->region == node->parent);
+        if (there && (!work->needs_disk || strcmp(strchr(node->name, '/'), "/w1") == 0))
+            slots += SLOTS_SIM;
+    }
+    return slots < AT_ONCE_MAX ? slots : AT_ONCE_MAX;
+}
+
+/* Half of the seeds have runs that keep all slots busy for FILL_MS: who is lost, drained or late then is
+ * missed. */
+static uint32_t draw_run_scale(struct sim *sim)
+{
+    uint64_t workers = 0, work_ms = (uint64_t)sim->options.tasks * RUN_MS_MEAN;
+    for (uint32_t i = 1; i < sim->node_count; i++)
+        workers += sim->nodes[i].parent != 0;
+    uint64_t scale = workers * SLOTS_SIM * FILL_MS / (work_ms + 1);
+    if (dice_percent(&sim->dice, 50) || scale <= 1)
+        return 1;
+    return scale < RUN_SCALE_MAX ? (uint32_t)scale : RUN_SCALE_MAX;
+}
+
+/* Graces, pauses and the longest single task (REST_MS), then each task its mean time with all its attempts,
+ * as often as there are slots for it. One that takes its worker down keeps everybody there waiting for the
+ * grace. */
+uint64_t workload_rest_ns(const struct sim *sim)
+{
+    uint64_t rest_ms = REST_MS + REGION_GRACE_MS + WORKER_GRACE_MS;
+    for (uint32_t i = 0; i < sim->workload->count; i++) {
+        const struct work *work = &sim->workload->tasks[i];
+        uint32_t slots = capable_slots(sim, work);
+        rest_ms += TASK_MS * sim->workload->run_scale / (slots == 0 ? 1 : slots);
+        rest_ms += work->manner == RUNS_WORKER_DOWN ? 4 * WORKER_GRACE_MS : 0;
+    }
+    return rest_ms * MS;
+}
+
+/* ---- all of it ---- */
+
 void workload_init(struct sim *sim)
 {
     struct mix mix = draw_mix(sim);
     sim->workload = take_memory(1, sizeof *sim->workload);
     sim->workload->count = sim->options.tasks;
+    sim->workload->run_scale = draw_run_scale(sim);
     sim->workload->tasks = take_memory(sim->options.tasks, sizeof *sim->workload->tasks);
     for (uint32_t i = 0; i < sim->workload->count; i++)
         draw_work(sim, &mix, i, &sim->workload->tasks[i]);
@@ -259,41 +307,14 @@ const char *sim_id_text(const struct task_id *id)
     return text;
 }
 
-/* ---- how long it may take ---- */
-
-static uint32_t capable_slots(const struct sim *sim, const struct work *work)
-{
-    uint32_t slots = 0;
-    for (uint32_t i = 1; i < sim->node_count; i++) {
-        const struct sim_node *node = &sim->nodes[i];
-        bool there = node->parent != 0 && (work->region == 0 || work->region == node->parent);
-        if (there && (!work->needs_disk || strcmp(strchr(node->name, '/'), "/w1") == 0))
-            slots += SLOTS_SIM;
-    }
-    return slots < AT_ONCE_MAX ? slots : AT_ONCE_MAX;
-}
-
-/* Graces, pauses and the longest single task (REST_MS), then each task its mean time with all its attempts,
- * as often as there are slots for it. One that takes its worker down keeps everybody there waiting for the
- * grace. */
-uint64_t workload_rest_ns(const struct sim *sim)
-{
-    uint64_t rest_ms = REST_MS + REGION_GRACE_MS + WORKER_GRACE_MS;
-    for (uint32_t i = 0; i < sim->workload->count; i++) {
-        const struct work *work = &sim->workload->tasks[i];
-        uint32_t slots = capable_slots(sim, work);
-        rest_ms += slots == 0 ? TASK_MS : TASK_MS / slots;
-        rest_ms += work->manner == RUNS_WORKER_DOWN ? 4 * WORKER_GRACE_MS : 0;
-    }
-    return rest_ms * MS;
-}
-
 /* ---- runs ---- */
 
 static uint64_t draw_run_ns(struct sim *sim)
 {
     static const uint64_t most_ms[] = {5, 50, 400, 400, 2000, 2000, 9000, RUN_MS_MAX};
-    return dice_below(&sim->dice, most_ms[dice_below(&sim->dice, 8)] * MS) + MS;
+    uint64_t run_ns =
+        dice_below(&sim->dice, most_ms[dice_below(&sim->dice, 8)] * MS) * sim->workload->run_scale;
+    return (run_ns < RUN_MS_MAX * MS ? run_ns : RUN_MS_MAX * MS) + MS;
 }
 
 struct run workload_run(struct sim *sim, const struct task_id *id)

@@ -43,6 +43,7 @@ struct work {
 struct workload {
     struct work *tasks;
     uint32_t count;
+    uint32_t run_scale; /* runs take so much longer than usual */
 };
 
 /* How one run of a process goes. */
