@@ -10,7 +10,6 @@
 enum {
     SUBMIT_UNTIL_MS = 60000,
     FLOOD_UNTIL_MS = 1000,
-    MAP_HEAD_ROOM = 512,
     PAYLOAD_SMALL = 64,
     PAYLOAD_LARGE = 20000,
     PAYLOAD_HUGE = 300 * 1024,
@@ -64,41 +63,11 @@ static enum manner draw_manner(struct sim *sim, const struct mix *mix)
     return (enum manner)manner;
 }
 
-/* ---- the task map ---- */
-
-static void field_head(struct writer *writer, uint32_t *pairs, const char *name)
-{
-    (*pairs)++;
-    write_str(writer, name);
-}
-
-static void field_number(struct writer *writer, uint32_t *pairs, const char *name, uint64_t number)
-{
-    field_head(writer, pairs, name);
-    write_uint(writer, number);
-}
+/* ---- the tasks ---- */
 
 static uint64_t sometimes(struct sim *sim, unsigned percent, uint64_t least, uint64_t most)
 {
     return dice_percent(&sim->dice, percent) ? dice_between(&sim->dice, least, most) : 0;
-}
-
-const char *workload_type_text(enum task_type type)
-{
-    static const char *const text[TASK_TYPE_COUNT] = {COMMAND_TYPE, "job", "noop"};
-    return text[type];
-}
-
-static void write_type(struct writer *writer, uint32_t *pairs, enum task_type type)
-{
-    if (type != TYPE_COMMAND) {
-        field_head(writer, pairs, "type");
-        write_str(writer, workload_type_text(type));
-        return;
-    }
-    field_head(writer, pairs, "argv");
-    write_array(writer, 1);
-    write_str(writer, "simulated");
 }
 
 static size_t draw_payload(struct sim *sim, const struct mix *mix)
@@ -110,81 +79,6 @@ static size_t draw_payload(struct sim *sim, const struct mix *mix)
                                           : kind < 98 ? PAYLOAD_LARGE
                                                       : PAYLOAD_HUGE);
 }
-
-static void write_payload(struct writer *writer, uint32_t *pairs, size_t size)
-{
-    if (size == 0)
-        return;
-    field_head(writer, pairs, "payload");
-    write_bin_head(writer, (uint32_t)size);
-    ASSERT(writer->capacity - writer->size >= size);
-    memset(writer->data + writer->size, 'p', size);
-    writer->size += size;
-}
-
-/* A map of `pairs` pairs around the content that was written behind its head. */
-static struct bytes close_map(struct writer *content, uint32_t pairs)
-{
-    uint8_t *map = take_memory(content->size + 8, 1);
-    struct writer writer;
-    writer_init(&writer, map, content->size + 8);
-    write_map(&writer, pairs);
-    write_raw(&writer, writer_bytes(content));
-    free(content->data);
-    return writer_bytes(&writer);
-}
-
-static void make_map(struct sim *sim, const struct mix *mix, struct work *work)
-{
-    size_t payload = draw_payload(sim, mix);
-    struct writer writer;
-    uint32_t pairs = 0;
-    writer_init(&writer, take_memory(payload + MAP_HEAD_ROOM, 1), payload + MAP_HEAD_ROOM);
-    field_head(&writer, &pairs, "id");
-    write_bin(&writer, (struct bytes){work->id.bytes, TASK_ID_BYTES});
-    write_type(&writer, &pairs, work->type);
-    if (dice_percent(&sim->dice, 50))
-        field_number(&writer, &pairs, "retries", dice_below(&sim->dice, 5));
-    uint64_t timeout_ms = sometimes(sim, work->manner == RUNS_FOR_EVER ? 100 : 15, 100, 4000);
-    uint64_t deadline_ms = sometimes(sim, 6, 100, 60000);
-    if (work->delay_ms != 0)
-        field_number(&writer, &pairs, "delay_ms", work->delay_ms);
-    if (timeout_ms != 0)
-        field_number(&writer, &pairs, "timeout_ms", timeout_ms);
-    if (deadline_ms != 0)
-        field_number(&writer, &pairs, "deadline_ms", deadline_ms);
-    if (work->priority != PRIORITY_NORMAL || dice_percent(&sim->dice, 50)) {
-        field_head(&writer, &pairs, "priority");
-        write_str(&writer, priority_text(work->priority));
-    }
-    if (work->region != 0) {
-        field_head(&writer, &pairs, "region");
-        write_str(&writer, sim->nodes[work->region].name);
-    }
-    if (work->needs_disk) {
-        field_head(&writer, &pairs, "capabilities");
-        write_array(&writer, 1);
-        write_str(&writer, "disk");
-    }
-    write_payload(&writer, &pairs, payload);
-    work->map = close_map(&writer, pairs);
-}
-
-struct bytes workload_other_body(const struct work *work)
-{
-    struct writer writer;
-    uint32_t pairs = 0;
-    writer_init(&writer, take_memory(MAP_HEAD_ROOM, 1), MAP_HEAD_ROOM);
-    field_head(&writer, &pairs, "id");
-    write_bin(&writer, (struct bytes){work->id.bytes, TASK_ID_BYTES});
-    field_head(&writer, &pairs, "argv");
-    write_array(&writer, 2);
-    write_str(&writer, "simulated");
-    write_str(&writer, "otherwise");
-    return close_map(&writer, pairs);
-}
-
-/* ---- the tasks ---- */
 
 /* A region that has a worker at all, or 0 for any. */
 static uint32_t draw_region(struct sim *sim)
@@ -225,7 +119,12 @@ static void draw_work(struct sim *sim, const struct mix *mix, uint32_t number, s
     for (uint32_t i = 1; i <= work->region; i++)
         work->class += sim->nodes[i].parent == 0 ? TASK_TYPE_COUNT * 2 : 0;
     ASSERT(work->class < CLASSES_MAX_SIM);
-    make_map(sim, mix, work);
+    work->timeout_ms = sometimes(sim, work->manner == RUNS_FOR_EVER ? 100 : 15, 100, 4000);
+    work->deadline_ms = sometimes(sim, 6, 100, 60000);
+    work->retries = dice_percent(&sim->dice, 50) ? (uint32_t)dice_below(&sim->dice, 5) : RETRIES_UNSAID;
+    work->says_normal = dice_percent(&sim->dice, 50);
+    work->payload_bytes = draw_payload(sim, mix);
+    work->map = workload_map(sim, work);
 }
 
 /* ---- how long it may take ---- */

@@ -27,6 +27,8 @@ enum manner {
 enum task_type { TYPE_COMMAND, TYPE_JOB, TYPE_NOOP, TASK_TYPE_COUNT };
 enum { CLASSES_MAX_SIM = TASK_TYPE_COUNT * 2 * (REGIONS_MAX_SIM + 1) };
 
+enum { RETRIES_UNSAID = UINT32_MAX };
+
 struct work {
     struct task_id id;
     struct bytes map; /* the task map, malloc'ed */
@@ -34,9 +36,12 @@ struct work {
     enum task_type type;
     enum priority priority;
     bool needs_disk;
-    uint32_t region; /* node index of the one it requires, 0 = any */
-    uint32_t class;  /* below CLASSES_MAX_SIM */
-    uint64_t delay_ms;
+    uint32_t region;                            /* node index of the one it requires, 0 = any */
+    uint32_t class;                             /* below CLASSES_MAX_SIM */
+    uint64_t delay_ms, timeout_ms, deadline_ms; /* 0 = none */
+    uint32_t retries;                           /* or RETRIES_UNSAID */
+    bool says_normal;                           /* the default in so many words */
+    size_t payload_bytes;
     uint64_t submit_ns, cancel_ns; /* not before; NEVER */
 };
 
@@ -61,6 +66,8 @@ void workload_release(struct sim *sim);
 /* How long all of it may take at the most, with nothing going wrong any more. */
 uint64_t workload_rest_ns(const struct sim *sim);
 struct run workload_run(struct sim *sim, const struct task_id *id);
+/* workload_map.c */
+struct bytes workload_map(const struct sim *sim, const struct work *work);
 const char *workload_type_text(enum task_type type);
 /* The map of the task with this id but another body, malloc'ed: what a node must refuse as a conflict. */
 struct bytes workload_other_body(const struct work *work);
