@@ -80,7 +80,10 @@ class Faults:
             self.scene.cluster.kill(fault.target)
         elif fault.what == "restart" and node.process.returncode != 0:
             complaints.append(f"{fault.target} ended with status {node.process.returncode} on SIGTERM")
-        wait_until(lambda: not processes_with(MARK, node.life), f"no process of {node.life} is left")
+        try:
+            wait_until(lambda: not processes_with(MARK, node.life), f"no process of {node.life} is left", 5)
+        except AssertionError as left:
+            complaints.append(str(left))
         self.scene.cluster.start(fault.target)
         return True
 

@@ -1,7 +1,8 @@
 #!/bin/sh
 # chaos_task.sh FILE FAILS SECONDS: one attempt of a task of a chaos round. Its side effects are two lines in
 # FILE, one when it starts and one when it ends; each is one short write at the end of the file, so none is torn.
-# It exits with status 1 until it has started more than FAILS times.
+# It exits with status 1 until it has started more than FAILS times. One that runs for a while leaves a child behind
+# that nobody but its worker ends.
 #     start|end TASK ATTEMPT FENCE UPTIME_S [STATUS]
 file=$1 fails=$2 seconds=$3
 
@@ -15,7 +16,10 @@ starts=0
 while read -r word _; do
     [ "$word" = end ] || starts=$((starts + 1))
 done <"$file"
-[ "$seconds" = 0 ] || sleep "$seconds"
+if [ "$seconds" != 0 ]; then
+    setsid sleep 600 &
+    sleep "$seconds"
+fi
 status=0
 [ "$starts" -gt "$fails" ] || status=1
 say end "$status"
