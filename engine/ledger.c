@@ -205,7 +205,7 @@ uint32_t ledger_accept(struct ledger *ledger, const struct acceptance *acceptanc
     struct task *task = ledger_task(ledger, index);
     fill(ledger, task, acceptance);
     task->class = class;
-    if (!map_put(&ledger->by_id, &task->id, index)) {
+    if (!slab_reserve(&ledger->grants, ledger->tasks.live) || !map_put(&ledger->by_id, &task->id, index)) {
         slab_give(&ledger->tasks, index);
         return 0;
     }

@@ -26,7 +26,7 @@ static void mark_dirty(struct ledger *ledger, uint32_t index)
 static uint32_t grant_new(struct ledger *ledger, struct child *child, uint64_t number)
 {
     uint32_t index = slab_take(&ledger->grants);
-    ASSERT(index != 0); /* never more grants than tasks, and the slabs have the same bound */
+    ASSERT(index != 0); /* never more grants than tasks: each reserved one */
     struct grant *grant = at(ledger, index);
     grant->number = number;
     grant->child = child->number;

@@ -15,7 +15,7 @@ static bool restore_state(struct ledger *ledger, uint64_t arrival, struct bytes 
         ledger->grants.items_max++;
     }
     uint32_t index = slab_take(&ledger->tasks);
-    if (index == 0)
+    if (index == 0 || !slab_reserve(&ledger->grants, ledger->tasks.live))
         return false;
     enum task_state state = (enum task_state)task.state;
     if (state == TASK_GRANTED || state == TASK_RUNNING)

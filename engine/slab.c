@@ -38,6 +38,14 @@ static bool add_chunk(struct slab *slab)
     return true;
 }
 
+bool slab_reserve(struct slab *slab, uint32_t items)
+{
+    while ((uint64_t)slab->chunk_count * SLAB_CHUNK_ITEMS <= items)
+        if (!add_chunk(slab))
+            return false;
+    return true;
+}
+
 uint32_t slab_take(struct slab *slab)
 {
     if (slab->live >= slab->items_max)

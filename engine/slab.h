@@ -16,7 +16,9 @@
 #include <stddef.h>
 #include <stdint.h>
 
-enum { SLAB_CHUNK_ITEMS = 4096 };
+#ifndef SLAB_CHUNK_ITEMS
+#define SLAB_CHUNK_ITEMS 4096 /* fewer in tests/sweep, so that more of them grow */
+#endif
 
 struct slab {
     uint8_t **chunks;
@@ -34,6 +36,8 @@ void slab_release(struct slab *slab);
 /* 0 at the bound or when the system has no memory. */
 uint32_t slab_take(struct slab *slab);
 void slab_give(struct slab *slab, uint32_t index);
+/* Memory for `items` live ones: below that and the bound slab_take does not fail. False if there is none. */
+bool slab_reserve(struct slab *slab, uint32_t items);
 
 static inline void *slab_at(const struct slab *slab, uint32_t index)
 {

@@ -34,6 +34,20 @@ Test(slab, reuses_last_in_first_out_and_zeroes_again)
     slab_release(&slab);
 }
 
+Test(slab, what_is_reserved_needs_no_more_memory)
+{
+    struct slab slab;
+    slab_init(&slab, 16, UINT32_MAX - 1);
+    cr_assert(slab_reserve(&slab, SLAB_CHUNK_ITEMS));
+    uint32_t chunks = slab.chunk_count;
+    for (int i = 0; i < SLAB_CHUNK_ITEMS; i++)
+        cr_assert_neq(slab_take(&slab), 0);
+    cr_assert_eq(slab.chunk_count, chunks);
+    cr_assert(slab_reserve(&slab, 1));
+    cr_assert_eq(slab.chunk_count, chunks);
+    slab_release(&slab);
+}
+
 Test(slab, says_no_at_its_bound_and_again_yes_below_it)
 {
     struct slab slab;
