@@ -47,7 +47,7 @@ struct process_end {
     int exit_status;            /* -1 if a signal ended it */
     int signal;                 /* 0 if it exited */
     int start_error;            /* errno if not started */
-    struct bytes output, error; /* captured up to the limit */
+    struct bytes output, error; /* captured up to the limit; not started: `error` names the path, if one failed */
     bool output_cut, error_cut; /* more was printed than kept */
 };
 

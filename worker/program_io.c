@@ -163,6 +163,15 @@ static char *next_string(char **at)
     return string;
 }
 
+/* The agent puts what a program that was not started has "printed" into its message. */
+static int fail(const char *what, const char *path)
+{
+    int cause = errno;
+    (void)!write(STDERR_FILENO, what, strlen(what));
+    (void)!write(STDERR_FILENO, path, strlen(path));
+    return cause;
+}
+
 int program_exec(int file)
 {
     struct stat status;
@@ -178,8 +187,9 @@ int program_exec(int file)
     char **arguments = calloc((size_t)counts.arguments + 1, sizeof *arguments);
     if (arguments == NULL)
         return ENOMEM;
-    if (counts.directories == 1 && chdir(next_string(&at)) != 0)
-        return errno;
+    const char *directory = counts.directories == 1 ? next_string(&at) : NULL;
+    if (directory != NULL && chdir(directory) != 0)
+        return fail("working directory ", directory);
     for (uint32_t i = 0; i < counts.arguments; i++)
         arguments[i] = next_string(&at);
     for (uint32_t i = 0; i < counts.variables; i++)
@@ -187,5 +197,5 @@ int program_exec(int file)
             return errno;
     ASSERT(counts.arguments > 0);
     execvp(arguments[0], arguments);
-    return errno;
+    return fail("", arguments[0]);
 }

@@ -53,7 +53,7 @@ class Tasks(unittest.TestCase):
     def test_program_that_is_not_there(self):
         result = self.run_one("/no/such/program", retries=5)
         self.assertEqual(("failed", "cannot_start", 1), (result.state, result.reason, result.attempt))
-        self.assertIn("not found", result.message)
+        self.assertEqual("cannot start: /no/such/program: not found", result.message)
 
     def test_output_is_cut_and_said_to_be(self):
         result = self.run_one("sh", "-c", "head -c 100000 /dev/zero | tr '\\0' x", region="eu")

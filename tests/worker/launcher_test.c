@@ -271,18 +271,21 @@ Test(launcher, reports_what_cannot_be_executed)
     static const struct {
         struct task task;
         int error;
+        const char *path;
     } cases[] = {
-        {{.argv = {"/nonexistent/program"}}, ENOENT},
-        {{.argv = {"no-such-program-in-path"}}, ENOENT},
-        {{.argv = {"/etc/passwd"}}, EACCES},
-        {{.argv = {"true"}, .cwd = "/nonexistent"}, ENOENT},
-        {{.argv = {"true"}, .cwd = "/etc/passwd"}, ENOTDIR},
+        {{.argv = {"/nonexistent/program"}}, ENOENT, "/nonexistent/program"},
+        {{.argv = {"no-such-program-in-path"}}, ENOENT, "no-such-program-in-path"},
+        {{.argv = {"/etc/passwd"}}, EACCES, "/etc/passwd"},
+        {{.argv = {"true"}, .cwd = "/nonexistent"}, ENOENT, "working directory /nonexistent"},
+        {{.argv = {"true"}, .cwd = "/etc/passwd"}, ENOTDIR, "working directory /etc/passwd"},
     };
     struct launcher *launcher = new_launcher();
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
         struct process_end end = run(launcher, &cases[i].task);
         cr_expect(!end.started, "case %zu", i);
         cr_expect_eq(end.start_error, cases[i].error, "case %zu: %d", i, end.start_error);
+        cr_expect(bytes_are(end.error, cases[i].path), "case %zu: %.*s", i, (int)end.error.size,
+                  end.error.data);
     }
     struct process_end end = run(launcher, &(struct task){.argv = {"echo", "still", "works"}});
     expect_output(end, "still works\n");

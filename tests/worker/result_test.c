@@ -163,3 +163,44 @@ Test(result, plain_maps_fit_their_bound)
     cr_expect_eq(writer.size, 1u);
     cr_expect_eq(buffer[0], 0x80);
 }
+
+Test(result, says_what_could_not_be_started_and_why)
+{
+    static const struct {
+        const char *path;
+        int error;
+        const char *message;
+    } rows[] = {
+        {"/no/such", ENOENT, "cannot start: /no/such: not found"},
+        {"working directory /x\ny", EACCES, "cannot start: working directory /x?y: not permitted"},
+        {"", EAGAIN, "cannot start: the worker's machine has too many processes"},
+        {"/bin/x", 9999, "cannot start: /bin/x: the system refused"},
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        struct slab blocks;
+        struct chain chain = {0, 0, 0};
+        struct reader reader;
+        struct process_end end = {
+            .exit_status = -1, .start_error = rows[i].error, .error = bytes_of(rows[i].path)};
+        slab_init(&blocks, sizeof(struct chain_block), BLOCKS);
+        cr_assert(result_encode(&blocks, &chain, &end, 5));
+        struct bytes map = text_of(&blocks, &chain);
+        reader_init(&reader, field(map, "message"));
+        struct bytes message = read_str(&reader, 0, 1000);
+        cr_expect(bytes_are(message, rows[i].message), "%.*s", (int)message.size, message.data);
+        cr_expect_eq(bin_size(map, "error"), 0, "it was no process that printed this");
+        cr_expect(!is_true(map, "error_cut"));
+        slab_release(&blocks);
+    }
+}
+
+Test(result, of_a_path_longer_than_a_message_is_cut)
+{
+    struct slab blocks;
+    struct chain chain = {0, 0, 0};
+    struct process_end end = {.exit_status = -1, .start_error = ENAMETOOLONG, .error = {printed, 100000}};
+    slab_init(&blocks, sizeof(struct chain_block), BLOCKS);
+    cr_assert(result_encode(&blocks, &chain, &end, 5));
+    cr_expect_lt(text_of(&blocks, &chain).size, 1000);
+    slab_release(&blocks);
+}
