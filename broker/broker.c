@@ -194,8 +194,9 @@ static void on_message(struct broker *broker, const struct event *event, struct 
         return;
     }
     if (header.version < PROTOCOL_VERSION_MIN || header.version > PROTOCOL_VERSION_MAX) {
-        broker_refuse(broker, event, header.sequence, ERROR_UNKNOWN_VERSION, "version: this node speaks 1",
-                      outputs);
+        char reason[VERSION_REASON_BYTES];
+        version_reason(header.version, header.version, reason);
+        broker_refuse(broker, event, header.sequence, ERROR_UNKNOWN_VERSION, reason, outputs);
         return;
     }
     bool from_region = peer_port(event->peer) == PORT_CHILD;

@@ -106,8 +106,9 @@ void children_on_hello(struct children *children, const struct event *event,
         return;
     }
     if (hello.version_min > PROTOCOL_VERSION_MAX || hello.version_max < PROTOCOL_VERSION_MIN) {
-        refuse_hello(children, event, ERROR_UNKNOWN_VERSION, "no common protocol version: this node speaks 1",
-                     outputs);
+        char reason[VERSION_REASON_BYTES];
+        version_reason(hello.version_min, hello.version_max, reason);
+        refuse_hello(children, event, ERROR_UNKNOWN_VERSION, reason, outputs);
         return;
     }
     if (!bytes_are(hello.role, children->options.role)) {

@@ -3,6 +3,7 @@
 
 #include "proto/assert.h"
 #include "proto/limits.h"
+#include "proto/text.h"
 
 static const char *const kinds[MESSAGE_KIND_COUNT] = {
 #define X(name) #name,
@@ -86,4 +87,23 @@ enum reader_error error_read_body(struct bytes body, struct error_body *ret_erro
             (void)read_raw(&reader);
     }
     return reader.error;
+}
+
+static void add_range(struct text *text, uint64_t min, uint64_t max)
+{
+    text_add_number(text, min);
+    if (max == min)
+        return;
+    text_add(text, " to ");
+    text_add_number(text, max);
+}
+
+void version_reason(uint64_t offered_min, uint64_t offered_max, char to[VERSION_REASON_BYTES])
+{
+    struct text text;
+    text_init(&text, to, VERSION_REASON_BYTES);
+    text_add(&text, "version: ");
+    add_range(&text, offered_min, offered_max);
+    text_add(&text, " was offered, this node speaks ");
+    add_range(&text, PROTOCOL_VERSION_MIN, PROTOCOL_VERSION_MAX);
 }

@@ -103,4 +103,8 @@ struct error_body {
 };
 enum reader_error error_read_body(struct bytes body, struct error_body *ret_error);
 
+/* The reason of an ERROR unknown_version: what was offered, and what is spoken here. */
+enum { VERSION_REASON_BYTES = 128 };
+void version_reason(uint64_t offered_min, uint64_t offered_max, char to[VERSION_REASON_BYTES]);
+
 #endif

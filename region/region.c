@@ -2,6 +2,7 @@
 #include <stdlib.h>
 
 #include "proto/assert.h"
+#include "proto/text.h"
 #include "region/region_state.h"
 
 void region_options_default(struct region_options *options)
@@ -120,23 +121,39 @@ static void refuse(const struct event *event, uint64_t sequence, enum error_code
     outputs_trace(outputs, TRACE_MESSAGE_REFUSED, NULL, code, event->peer);
 }
 
+/* What cannot be read, is of another version or of no kind. */
+static void refuse_frame(const struct event *event, const struct message_header *header,
+                         enum error_code fault, enum reader_error error, struct outputs *outputs)
+{
+    char reason[VERSION_REASON_BYTES];
+    struct text text;
+    if (fault == ERROR_MALFORMED) {
+        refuse(event, 0, fault, reader_error_text(error), outputs);
+        return;
+    }
+    version_reason(header->version, header->version, reason);
+    if (fault == ERROR_UNKNOWN_KIND) {
+        text_init(&text, reason, sizeof reason);
+        text_add_bytes(&text, header->kind_text);
+        text_add(&text, ": no such kind of message; kinds are listed in PROTOCOL.md");
+    }
+    refuse(event, 0, fault, reason, outputs);
+}
+
 static void on_message(struct region *region, const struct event *event, struct outputs *outputs)
 {
     struct message_header header;
     enum reader_error error = message_read(event->frame, &header);
     bool from_parent = peer_port(event->peer) == PORT_PARENT;
-    bool spoken = error == READER_OK && header.version >= PROTOCOL_VERSION_MIN &&
-                  header.version <= PROTOCOL_VERSION_MAX && header.kind != MESSAGE_KIND_COUNT;
-    if (!spoken) {
+    enum error_code fault = error != READER_OK ? ERROR_MALFORMED
+                            : header.version < PROTOCOL_VERSION_MIN || header.version > PROTOCOL_VERSION_MAX
+                                ? ERROR_UNKNOWN_VERSION
+                            : header.kind == MESSAGE_KIND_COUNT ? ERROR_UNKNOWN_KIND
+                                                                : ERROR_NONE;
+    if (fault != ERROR_NONE) {
         region->counters.malformed++;
         if (!from_parent)
-            refuse(event, 0,
-                   error != READER_OK                  ? ERROR_MALFORMED
-                   : header.kind == MESSAGE_KIND_COUNT ? ERROR_UNKNOWN_KIND
-                                                       : ERROR_UNKNOWN_VERSION,
-                   error != READER_OK ? reader_error_text(error)
-                                      : "this port speaks version 1 of the link's messages",
-                   outputs);
+            refuse_frame(event, &header, fault, error, outputs);
         return;
     }
     bool request = header.kind == MESSAGE_SUBMIT || header.kind == MESSAGE_WATCH ||

@@ -140,6 +140,7 @@ Test(requests, of_another_version_or_kind_are_refused_by_name)
     static const uint8_t empty[] = {0x80}, cut[] = {0x81, 0xa1}, none[] = {0xc0};
     deliver(2, "SUBMIT", empty, 1);
     cr_expect_str_eq(fixture.text, "c1 ERROR unknown_version");
+    cr_expect_str_eq(fixture.reason, "version: 2 was offered, this node speaks 1");
     deliver(1, "DANCE", empty, 1);
     cr_expect_str_eq(fixture.text, "c1 ERROR unknown_kind");
     cr_expect(strncmp(fixture.reason, "DANCE: ", 7) == 0);

@@ -105,3 +105,12 @@ Test(message, an_error_of_a_later_version_is_read_too)
     cr_assert(bytes_are(error.code, "sunspots"));
     cr_assert_eq(error.reason.size, 0);
 }
+
+Test(message, a_version_that_is_not_spoken_is_named)
+{
+    char reason[VERSION_REASON_BYTES];
+    version_reason(2, 2, reason);
+    cr_expect_str_eq(reason, "version: 2 was offered, this node speaks 1");
+    version_reason(3, UINT64_MAX, reason);
+    cr_expect_str_eq(reason, "version: 3 to 18446744073709551615 was offered, this node speaks 1");
+}
