@@ -10,7 +10,8 @@ enum {
     STEP_MS_MAX = 60 * 60 * 1000,
     LINK_BYTES_PER_MS_MAX = 64,
     UPTIME_MS_MAX = 20000,
-    FREE_PERCENT_MAX = 25,
+    FREE_PERCENT_MAX = 25,  /* just above the watermark */
+    FREE_PERCENT_LEAST = 4, /* below the last mark of engine/room.h */
 };
 
 enum { BROKER = 1, REGIONS = 2, WORKERS = 4, CHILDREN = REGIONS | WORKERS, ALL = BROKER | CHILDREN };
@@ -77,7 +78,8 @@ static void fill_disk(struct sim *sim, struct sim_node *node, const struct fault
 {
     (void)sim;
     node->full_disk_until_ns = fault->until_ns;
-    node->free_percent = (uint32_t)(fault->draw % FREE_PERCENT_MAX);
+    bool nearly_nothing = fault->draw >> 32 & 1;
+    node->free_percent = (uint32_t)(fault->draw % (nearly_nothing ? FREE_PERCENT_LEAST : FREE_PERCENT_MAX));
 }
 
 static void wipe(struct sim *sim, struct sim_node *node, const struct fault *fault)

@@ -73,13 +73,14 @@ static void keep_frame(struct sim_node *node, struct frame frame)
     node->kept[node->kept_count++] = frame;
 }
 
-/* A full disk is full of something else. */
+/* A full disk is full of something else. What is not on it yet has taken its room. */
 static uint64_t free_bytes(const struct sim *sim, const struct sim_node *node)
 {
     uint64_t room = STORE_BYTES;
     if (node->full_disk_until_ns > sim->now_ns)
         room = STORE_BYTES / 100 * node->free_percent;
-    return room > node->disk.bytes ? room - node->disk.bytes : 0;
+    uint64_t used = node->disk.bytes > node->view.bytes ? node->disk.bytes : node->view.bytes;
+    return room > used ? room - used : 0;
 }
 
 /* Takes `keep`, the frame that the event borrows from, if there is one. */
