@@ -125,7 +125,7 @@ static void on_resume(struct supervisor *supervisor, struct dev_node *node, cons
         return;
     }
     reply(connection, EXIT_OK,
-          "%s goes on after %s; what comes too late is refused: meridian task list --late", node->name,
+          "%s goes on after %s. What comes too late is refused: meridian task list --late", node->name,
           since(node->since_ms));
     dev_resume(node);
     tell("resume", node);
@@ -203,7 +203,7 @@ static void on_heal(struct supervisor *supervisor, struct dev_node *node, const 
         return;
     }
     reply(connection, EXIT_OK,
-          "%s and %s reach each other again after %s; what comes too late is refused: meridian task list "
+          "%s and %s reach each other again after %s. What comes too late is refused: meridian task list "
           "--late",
           node->name, dev_plan_parent(supervisor->plan, node)->name, since(node->cut_since_ms));
     dev_heal(supervisor, node);

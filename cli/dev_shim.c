@@ -169,12 +169,24 @@ static const struct line *line_of(const struct shim *shim, unsigned link)
     return node->tier == DEV_REGION ? &shim->plan->lines[node->region] : &none;
 }
 
+/* The kernel answers connections that wait in the backlog of a cut link. Those that were given up meanwhile
+ * would never have come about over a real one. */
+static bool is_given_up(int child)
+{
+    struct pollfd item = {.fd = child, .events = POLLRDHUP};
+    return poll(&item, 1, 0) > 0 && item.revents & (POLLRDHUP | POLLHUP | POLLERR);
+}
+
 static void accept_child(struct forwarder *forwarder, unsigned link)
 {
     const struct shim *shim = forwarder->shim;
     int child = accept4(shim->listeners[link], NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
     if (child < 0)
         return;
+    if (is_given_up(child)) {
+        close(child);
+        return;
+    }
     struct sockaddr_in target = loopback(shim->target_ports[link]);
     int parent = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
     bool going = parent >= 0 &&

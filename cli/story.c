@@ -31,10 +31,9 @@ static void tell_of_regions(struct story *story, const struct outcome *outcome, 
     if (!outcome->dup_possible || first_known <= 1)
         return;
     if (first_known == 2)
-        add(story, bytes_of("lost region"), "attempt 1 may have run there");
+        add(story, bytes_of("a lost region"), "attempt 1");
     else
-        add(story, bytes_of("lost regions"), "attempts 1 to %llu may have run there",
-            (unsigned long long)first_known - 1);
+        add(story, bytes_of("lost regions"), "attempts 1 to %llu", (unsigned long long)first_known - 1);
 }
 
 static void tell_of_attempts(struct story *story, const struct outcome *outcome)
@@ -65,11 +64,11 @@ static void tell_of_late_outcomes(struct story *story, struct bytes row)
     for (uint32_t i = 0; i < count && !reader_failed(&reader); i++) {
         char ago[SPAN_TEXT_BYTES];
         struct bytes note = read_raw(&reader), end = map_text(note, "end");
-        add(story, map_text(note, "where"), "%.*s too late, refused %s ago", (int)end.size,
-            (const char *)end.data, age_text(map_number(note, "ago_ms"), ago));
+        add(story, map_text(note, "where"), "%.*s too late, %s ago", (int)end.size, (const char *)end.data,
+            age_text(map_number(note, "ago_ms"), ago));
     }
     if (count == 0 && map_bool(row, "late"))
-        add(story, bytes_of("somewhere"), "ended too late, refused before the broker's start");
+        add(story, bytes_of("somewhere"), "ended too late, before the broker's start");
 }
 
 void story_tell(struct story *story, struct bytes row, const struct outcome *outcome)

@@ -63,19 +63,18 @@ Test(story, of_a_lost_attempt_that_came_too_late)
                               .attempt = 2,
                               .history = history(1, "lost", "worker_lost")};
     cr_expect_str_eq(told(row(true, 1), &outcome), "us/w1: attempt 1 lost (worker_lost); "
-                                                   "ap/w2: completed too late, refused 5 s ago");
+                                                   "ap/w2: completed too late, 5 s ago");
     cr_expect_str_eq(told(row(false, 0), &outcome), "us/w1: attempt 1 lost (worker_lost)");
 }
 
 Test(story, of_a_lost_region)
 {
     struct outcome outcome = {.dup_possible = true, .has_outcome = true, .attempt = 2};
-    cr_expect_str_eq(told(row(false, 0), &outcome), "lost region: attempt 1 may have run there");
+    cr_expect_str_eq(told(row(false, 0), &outcome), "a lost region: attempt 1");
     outcome.attempt = 4;
     outcome.history = history(3, "failed", "exit_status");
-    cr_expect_str_eq(
-        told(row(false, 0), &outcome),
-        "lost regions: attempts 1 to 2 may have run there; us/w1: attempt 3 failed (exit_status)");
+    cr_expect_str_eq(told(row(false, 0), &outcome),
+                     "lost regions: attempts 1 to 2; us/w1: attempt 3 failed (exit_status)");
     outcome.reason = bytes_of("result_dropped");
     outcome.history.size = 0;
     cr_expect_str_eq(told(row(false, 0), &outcome), "", "its history was dropped, not lost with a region");
@@ -89,8 +88,7 @@ Test(story, of_an_error_is_no_story_of_a_region)
 
 Test(story, of_what_is_not_remembered)
 {
-    cr_expect_str_eq(told(row(true, 0), NULL),
-                     "somewhere: ended too late, refused before the broker's start");
+    cr_expect_str_eq(told(row(true, 0), NULL), "somewhere: ended too late, before the broker's start");
     cr_expect_str_eq(told(row(false, 0), NULL), "");
 }
 

@@ -80,6 +80,7 @@ _ASIDE = (
 
 
 def comparable(line: str) -> str:
+    """The line without what may differ from run to run."""
     for pattern, instead in _ASIDE:
         line = re.sub(pattern, instead, line)
     return line.strip()

@@ -53,6 +53,11 @@ def isolated() -> list[str]:
     return up if probe.returncode == 0 else []
 
 
+def any_worker(line: str) -> str:
+    """Which of two equal workers of a region, or of two regions with room, it is."""
+    return re.sub(r"\b(eu|us)/w\d\b", "<near>", re.sub(r"\bap/w\d\b", "<far>", line))
+
+
 class Readme(unittest.TestCase):
     """Each test is one part of the README; they share one shell environment and one `meridian dev`."""
 
@@ -157,7 +162,29 @@ class Readme(unittest.TestCase):
         self.assertNotIn(f"{self.directory}/.meridian-dev", listed, "a node is left")
         self.assertTrue((self.directory / ".meridian-dev").is_dir())
 
-    def test_6_what_to_read_is_there(self):
+    def test_6_a_bad_network(self):
+        [dev] = self.block("meridian dev --regions").commands
+        type(self).directory = self.directory.parent / "new"
+        self.directory.mkdir()
+        log = self.directory.parent / "new.log"
+        with open(log, "wb") as output:
+            type(self).dev = subprocess.Popen(["bash", "-c", f"exec {dev.text}"], cwd=self.directory,
+                                              env=self.env, stdout=output, stderr=output,
+                                              preexec_fn=die_with_parent)
+        wait_until(lambda: log.read_text().count("\n") >= len(dev.output) or self.dev.poll() is not None,
+                   "the sandbox has said what it started", 30)
+        self.check_exactly(dev, log.read_text().splitlines())
+        wait_until(lambda: re.search(r"^ap .* ms$", self.run_shell("meridian region list", self.directory)[1][1]),
+                   "the round trips are measured: near is known from far", 20)
+        for command in self.block("meridian dev partition").commands:
+            with self.subTest(command.text):
+                _, printed = self.run_shell(command.text, self.directory)
+                command.output = [any_worker(line) for line in command.output]
+                self.check_exactly(command, [any_worker(line) for line in printed])
+        self.dev.send_signal(signal.SIGINT)
+        self.assertEqual(0, self.dev.wait(40))
+
+    def test_7_what_to_read_is_there(self):
         for path in re.findall(r"\b(?:docs|proto|conf|script)/[\w.-]+", README.read_text()):
             self.assertTrue((ROOT / path.rstrip(".")).exists(), f"README.md names {path}")
 
