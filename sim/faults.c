@@ -246,7 +246,7 @@ void faults_plan(struct sim *sim)
         if (fault->until_ns > sim->calm_ns)
             fault->until_ns = sim->calm_ns;
         bool fits = kinds[fault->kind].whom & role_bit(sim, &sim->nodes[fault->node]);
-        if (!fits || sim->options.left_out >> i & 1)
+        if (!fits)
             continue;
         timeline_add(&sim->timeline,
                      (struct occasion){.at_ns = fault->at_ns, .what = HAPPENS_FAULT, .number = i});
@@ -261,9 +261,16 @@ const char *fault_text(const struct fault *fault)
     return kinds[fault->kind].name;
 }
 
+static bool is_left_out(const struct sim *sim, const struct fault *fault)
+{
+    return sim->options.left_out >> (fault - sim->faults) & 1;
+}
+
 void fault_happens(struct sim *sim, const struct fault *fault)
 {
     struct sim_node *node = &sim->nodes[fault->node];
+    if (is_left_out(sim, fault))
+        return;
     if (sim->options.trace)
         printf("%12.6f %-8s FAULT %ld: %s until %.6f\n", (double)sim->now_ns / 1e9, node->name,
                (long)(fault - sim->faults), fault_text(fault), (double)fault->until_ns / 1e9);
@@ -272,5 +279,6 @@ void fault_happens(struct sim *sim, const struct fault *fault)
 
 void fault_ends(struct sim *sim, const struct fault *fault)
 {
-    kinds[fault->kind].ends(sim, &sim->nodes[fault->node], fault);
+    if (!is_left_out(sim, fault))
+        kinds[fault->kind].ends(sim, &sim->nodes[fault->node], fault);
 }
