@@ -54,7 +54,8 @@ void query_ask_workers(struct broker *broker, struct query *query, struct bytes 
                        struct outputs *outputs)
 {
     struct children *regions = &broker->tasks.children;
-    memcpy(query->after, after.data, after.size);
+    if (after.size != 0)
+        memcpy(query->after, after.data, after.size);
     for (uint32_t i = 0; i < regions->count && outputs_room(outputs) >= ASK_ROOM_LEFT; i++)
         if (query_can_answer(regions->all[i]) && !is_before(regions->all[i], query->after))
             ask_region(broker, query, regions->all[i], outputs);
