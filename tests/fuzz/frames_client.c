@@ -122,9 +122,10 @@ static void write_short(struct writer *writer, struct frame_maker *maker)
 
 void body_query(struct writer *writer, struct frame_maker *maker)
 {
-    static const struct pair pairs[] = {{"what", write_what, true},    {"open", part_truth, false},
-                                        {"limit", part_number, false}, {"short", write_short, false},
-                                        {"id", part_id, false},        {"ids", part_ids, false}};
+    static const struct pair pairs[] = {
+        {"what", write_what, true},    {"open", part_truth, false}, {"limit", part_number, false},
+        {"short", write_short, false}, {"id", part_id, false},      {"ids", part_ids, false},
+        {"after", part_name, false},   {"late", part_truth, false}, {"dup", part_truth, false}};
     WRITE_PAIRS(writer, maker, pairs);
 }
 

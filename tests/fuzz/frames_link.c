@@ -169,8 +169,10 @@ static void write_rows(struct writer *writer, struct frame_maker *maker)
 
 void body_answer(struct writer *writer, struct frame_maker *maker)
 {
-    static const struct pair pairs[] = {
-        {"rows", write_rows, true}, {"code", part_text, false}, {"reason", part_text, false}};
+    static const struct pair pairs[] = {{"rows", write_rows, true},
+                                        {"more", part_truth, false},
+                                        {"code", part_text, false},
+                                        {"reason", part_text, false}};
     uint32_t byte = take_byte(maker->input);
     answer_write_head(writer, byte < 0xf0 ? maker->asked : take_number(maker->input));
     WRITE_PAIRS(writer, maker, pairs);
@@ -244,6 +246,7 @@ void body_ask(struct writer *writer, struct frame_maker *maker)
     static const struct pair pairs[] = {{"ids", part_ids, true},
                                         {"id", part_id, false},
                                         {"node", part_name, false},
+                                        {"after", part_name, false},
                                         {"deadline_ms", part_ms, false}};
     ask_write_head(writer, take_number(maker->input), PICK(maker, questions));
     WRITE_PAIRS(writer, maker, pairs);
