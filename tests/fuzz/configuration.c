@@ -2,7 +2,6 @@
  *
  * The input: which role is asked for, the file up to a NUL (or the end), then overrides, a NUL between them.
  */
-#define _GNU_SOURCE
 #include <stdlib.h>
 #include <sys/mman.h>
 #include <unistd.h>
