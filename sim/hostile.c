@@ -143,12 +143,12 @@ static void (*const forge_entry[MESSAGE_KIND_COUNT])(struct writer *, const stru
     [MESSAGE_INVENTORY] = forge_row,   [MESSAGE_SETTLED] = forge_settled, [MESSAGE_STOP] = forge_stop,
 };
 
-/* A region answers for its custody: towards the broker only another custody is a wrong fence. */
+/* A region answers for its custody: towards the broker only another custody is a wrong fence. What is forged
+ * twice must not come out as the truth: no custody is 0, none is as high. */
 static struct fence wrong_fence(struct sim *sim, struct fence fence)
 {
-    uint32_t by = (uint32_t)dice_between(&sim->dice, 1, 3);
-    fence.custody =
-        dice_percent(&sim->dice, 50) || fence.custody < by ? fence.custody + by : fence.custody - by;
+    bool lower = dice_percent(&sim->dice, 50);
+    fence.custody = lower ? 0 : fence.custody + 1000;
     fence.attempt += dice_percent(&sim->dice, 50) ? 1000 : 0;
     fence.epoch = dice_percent(&sim->dice, 10) ? UINT32_MAX : fence.epoch;
     return fence;
