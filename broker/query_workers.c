@@ -22,13 +22,13 @@ enum {
 
 static struct bytes region_of(const char *after)
 {
-    const char *slash = strchr(after, '/');
+    const char *slash = memchr(after, '/', strlen(after));
     return (struct bytes){(const uint8_t *)after, slash == NULL ? strlen(after) : (size_t)(slash - after)};
 }
 
 static struct bytes worker_of(const char *after)
 {
-    const char *slash = strchr(after, '/');
+    const char *slash = memchr(after, '/', strlen(after));
     return bytes_of(slash == NULL ? "" : slash + 1);
 }
 
