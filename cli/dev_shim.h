@@ -5,10 +5,10 @@
  * bytes travel between the two through a delay (cli/dev_delay.h) each way. Runs in a process of its own, so
  * that the supervisor answers however many bytes there are. Is not:  in use without the sandbox.
  * Cut:     like a pulled cable: nothing passes in a direction that is cut, no end of a connection either, and
- * new ones wait in the listener's backlog; those that are given up there never were. When it is whole again, what was held arrives at once and
- * connections go on, those that one side has closed meanwhile with the bytes before their end; TCP's own
- * pauses (it tries again after up to two minutes) are not imitated. Switches and counters lie in memory
- * shared with the supervisor: no messages, nothing to wait for. */
+ * new ones wait in the listener's backlog; those that are given up there never were. When it is whole again,
+ * what was held arrives at once and connections go on, those that one side has closed meanwhile with the
+ * bytes before their end; TCP's own pauses (it tries again after up to two minutes) are not imitated.
+ * Switches and counters lie in memory shared with the supervisor: no messages, nothing to wait for. */
 #ifndef MERIDIAN_CLI_DEV_SHIM_H
 #define MERIDIAN_CLI_DEV_SHIM_H
 
