@@ -90,34 +90,35 @@ static void wipe(struct sim *sim, struct sim_node *node, const struct fault *fau
 
 /* ---- links ---- */
 
-static bool is_link_of(const struct sim_node *child, const struct sim_node *node)
+/* The next child behind `child` (NULL: the first) whose link to its parent is the node's: its own, or of the
+ * broker all that lead to it. */
+static struct sim_node *next_link(struct sim *sim, const struct sim_node *node, struct sim_node *child)
 {
-    return child->index != 0 && (child == node || (node->index == 0 && child->parent == 0));
+    uint32_t index = child == NULL ? 1 : child->index + 1;
+    for (; index < sim->node_count; index++)
+        if (index == node->index || (node->index == 0 && sim->nodes[index].parent == 0))
+            return &sim->nodes[index];
+    return NULL;
 }
-
-/* The node's link to its parent; of the broker, all that lead to it. */
-#define EACH_LINK(sim, node, child)                                                                          \
-    for (struct sim_node *child = (sim)->nodes; child < (sim)->nodes + (sim)->node_count; child++)           \
-        if (is_link_of(child, node))
 
 static void cut(struct sim *sim, struct sim_node *node, const struct fault *fault)
 {
     (void)fault;
-    EACH_LINK(sim, node, child)
-    if (child->wire != 0)
-        wire_cut(sim, network_wire(sim, child));
+    for (struct sim_node *child = NULL; (child = next_link(sim, node, child)) != NULL;)
+        if (child->wire != 0)
+            wire_cut(sim, network_wire(sim, child));
 }
 
 static void mute(struct sim *sim, struct sim_node *node, const struct fault *fault)
 {
-    EACH_LINK(sim, node, child)
-    child->cut_up_until_ns = fault->until_ns;
+    for (struct sim_node *child = NULL; (child = next_link(sim, node, child)) != NULL;)
+        child->cut_up_until_ns = fault->until_ns;
 }
 
 static void deafen(struct sim *sim, struct sim_node *node, const struct fault *fault)
 {
-    EACH_LINK(sim, node, child)
-    child->cut_down_until_ns = fault->until_ns;
+    for (struct sim_node *child = NULL; (child = next_link(sim, node, child)) != NULL;)
+        child->cut_down_until_ns = fault->until_ns;
 }
 
 static void partition(struct sim *sim, struct sim_node *node, const struct fault *fault)
@@ -135,8 +136,7 @@ static void cut_sometimes(struct sim *sim, struct sim_node *node, const struct f
 
 static void slow_link(struct sim *sim, struct sim_node *node, const struct fault *fault)
 {
-    EACH_LINK(sim, node, child)
-    {
+    for (struct sim_node *child = NULL; (child = next_link(sim, node, child)) != NULL;) {
         child->slow_link_until_ns = fault->until_ns;
         child->link_bytes_per_ms = (uint32_t)(fault->draw % LINK_BYTES_PER_MS_MAX) + 1;
     }
@@ -144,8 +144,7 @@ static void slow_link(struct sim *sim, struct sim_node *node, const struct fault
 
 static void be_hostile(struct sim *sim, struct sim_node *node, const struct fault *fault)
 {
-    EACH_LINK(sim, node, child)
-    {
+    for (struct sim_node *child = NULL; (child = next_link(sim, node, child)) != NULL;) {
         child->hostile_until_ns = fault->until_ns;
         child->trick = (uint32_t)(fault->draw % TRICK_COUNT);
     }

@@ -43,7 +43,6 @@ void sim_release(struct sim *sim)
         node_crash(sim, node);
         disk_wipe(&node->disk);
         disk_wipe(&node->view);
-        disk_wipe(&node->backup);
         outputs_release(&node->outputs);
         free(node->kept);
     }

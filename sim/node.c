@@ -163,13 +163,6 @@ void node_wipe(struct sim *sim, struct sim_node *node)
     check_store_replaced(sim, node);
 }
 
-void node_restore_backup(struct sim *sim, struct sim_node *node)
-{
-    ASSERT(!node->alive);
-    disk_copy(&node->disk, &node->backup);
-    check_store_replaced(sim, node);
-}
-
 void node_drain(struct sim *sim, struct sim_node *node)
 {
     struct event event = {.kind = EVENT_DRAIN};

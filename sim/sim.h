@@ -114,7 +114,6 @@ struct sim_node {
     uint64_t wake_ns;    /* the next WAKE on the timeline */
     struct disk disk;    /* what is committed */
     struct disk view;    /* what will be, when all batches are: messages are put together from it */
-    struct disk backup;  /* an older state of it, if a fault has taken one */
     struct sim_clock clock;
     /* Faults, each until its time: */
     uint64_t paused_until_ns, slow_disk_until_ns, hung_disk_until_ns, full_disk_until_ns;
@@ -203,8 +202,6 @@ void node_crash(struct sim *sim, struct sim_node *node);
 void node_drain(struct sim *sim, struct sim_node *node);
 /* It comes back with another disk, if it is down. */
 void node_wipe(struct sim *sim, struct sim_node *node);
-/* It comes back with its backup, if it is down. */
-void node_restore_backup(struct sim *sim, struct sim_node *node);
 /* Close what was gathered now, so that the next step begins a batch of its own. */
 void node_close_batch(struct sim *sim, struct sim_node *node);
 void *take_memory(size_t count, size_t size);
