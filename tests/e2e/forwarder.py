@@ -34,7 +34,8 @@ class Forwarder:
         self._closed = True
         self._wake_write.send(b"x")
         self._thread.join(5)
-        self._wake_write.close()
+        for end in (self._wake_read, self._wake_write):  # not by the thread: it may be gone before it is woken
+            end.close()
 
     def _run(self) -> None:
         while not self._closed:
@@ -51,7 +52,7 @@ class Forwarder:
                     self._accept()
                 elif source in self._peers:
                     self._forward(source)
-        for source in (self._listener, self._wake_read, *self._peers):
+        for source in (self._listener, *self._peers):
             source.close()
 
     def _accept(self) -> None:
