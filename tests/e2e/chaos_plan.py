@@ -84,6 +84,11 @@ class Fault:
     target: str  # a node, or the lower end of the link
     for_s: float
 
+    @property
+    def place(self) -> tuple[bool, str]:
+        """A region or worker is two places: itself and its link."""
+        return self.what == "cut", self.target
+
     def __str__(self) -> str:
         return f"{self.at_s:5.2f} s  {self.what} {self.target} for {self.for_s:.2f} s"
 
@@ -150,11 +155,10 @@ def draw_faults(dice: random.Random, gentle: bool) -> list[Fault]:
     faults: list[Fault] = []
 
     def add(fault: Fault) -> bool:
-        place = fault.what == "cut", fault.target
-        free = busy_until.get(place, 0) <= fault.at_s
+        free = busy_until.get(fault.place, 0) <= fault.at_s
         if free:
             faults.append(fault)
-            busy_until[place] = fault.at_s + fault.for_s + 0.5
+            busy_until[fault.place] = fault.at_s + fault.for_s + 0.5
         return free
 
     for at_s in sorted(dice.uniform(0.5, FAULTS_S) for _ in range(dice.randint(*FAULTS))):

@@ -30,10 +30,12 @@ RESTORED = re.compile(r"restored (\d+) tasks, (\d+) grants")
 
 
 class Faults:
-    """Makes the faults of the plan and ends them, each at its time; waits for no node."""
+    """Makes the faults of the plan and ends them, each at its time; waits for no node. A drain may take
+    longer than planned: the next fault on that node comes when it is up again."""
 
     def __init__(self, scene: Scene, links: dict[str, Forwarder]):
         self.scene, self.links = scene, links
+        self.began_s: dict[tuple[bool, str], float] = {}  # those under way, by place
 
     def run(self) -> None:
         due = [(fault.at_s, number, fault, False) for number, fault in enumerate(self.scene.plan.faults)]
@@ -42,11 +44,14 @@ class Faults:
         while due:
             at_s, number, fault, begun = heapq.heappop(due)
             pause.wait(max(0.0, self.scene.until(at_s)))
-            if not begun:
+            if not begun and fault.place not in self.began_s:
                 self.begin(fault)
+                self.began_s[fault.place] = at_s
                 heapq.heappush(due, (at_s + fault.for_s, number, fault, True))
-            elif not self.end(fault):
-                heapq.heappush(due, (at_s + 0.1, number, fault, True))
+            elif begun and self.end(fault):
+                del self.began_s[fault.place]
+            else:
+                heapq.heappush(due, (at_s + 0.1, number, fault, begun))
 
     def begin(self, fault: Fault) -> None:
         cluster = self.scene.cluster
@@ -74,7 +79,7 @@ class Faults:
     def start_again(self, fault: Fault) -> bool:
         node, complaints = self.scene.cluster.nodes[fault.target], self.scene.complaints
         if node.process.poll() is None:
-            if self.scene.until(fault.at_s + fault.for_s + EXIT_S) > 0:
+            if self.scene.until(self.began_s[fault.place] + fault.for_s + EXIT_S) > 0:
                 return False
             complaints.append(f"{fault.target} did not end within {EXIT_S} s of SIGTERM")
             self.scene.cluster.kill(fault.target)

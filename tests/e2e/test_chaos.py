@@ -206,9 +206,8 @@ class Plans(unittest.TestCase):
         for seed in range(50):
             over = {}
             for fault in draw_plan(seed, 1).faults:
-                place = fault.what == "cut", fault.target
-                self.assertGreater(fault.at_s, over.get(place, 0))
-                over[place] = fault.at_s + fault.for_s
+                self.assertGreater(fault.at_s, over.get(fault.place, 0))
+                over[fault.place] = fault.at_s + fault.for_s
 
 
 if __name__ == "__main__":
