@@ -4,6 +4,7 @@
  * the loss of a region (or its restart without the task) ends the grant. */
 #include "broker/broker_state.h"
 #include "proto/assert.h"
+#include "proto/bug.h"
 
 /* A RESULT with one outcome and the ids of all others that were asked for still fits a frame. */
 enum { OUTCOME_BYTES_MAX = FRAME_BYTES_MAX - 64 * 1024 };
@@ -71,12 +72,11 @@ static enum settled_status judge(struct broker *broker, struct child *region,
     }
     struct task *task = ledger_task(&broker->tasks, index);
     bool named = ledger_holder(&broker->tasks, task) == region && fence_names(task->fence, entry->fence);
-#ifdef BUG_FENCE_UNCHECKED
-    named = task_is_granted(task);
-#endif
-    if (!named)
+    if (!named && !(BUG(CUSTODY_UNCHECKED) && task_is_granted(task)))
         return SETTLED_STALE;
-    if (entry->end == TASK_RETURNED || entry->end == TASK_NOT_HELD) {
+    if (BUG(RETRY_IN_BOTH_TIERS) && entry->end == TASK_FAILED && task->reruns++ < broker->options.rerun_max) {
+        ledger_requeue(&broker->tasks, index, READY_HEAD, 0, REASON_NONE, outputs);
+    } else if (entry->end == TASK_RETURNED || entry->end == TASK_NOT_HELD) {
         on_returned(broker, region, index, entry, outputs);
     } else if (entry->outcome.size > OUTCOME_BYTES_MAX) {
         if (entry->flags & OUTCOME_DUP_POSSIBLE)
@@ -181,8 +181,9 @@ static void lost(struct broker *broker, struct child *region, uint32_t index, st
 {
     struct task *task = ledger_task(&broker->tasks, index);
     region->lost_grants++;
-    task->flags |=
-        TASK_DUP_POSSIBLE | TASK_GRANT_LOST; /* it may have started there; its end is not recorded */
+    if (!BUG(RERUN_UNMARKED))
+        task->flags |= TASK_DUP_POSSIBLE; /* it may have started there, and its end is not recorded */
+    task->flags |= TASK_GRANT_LOST;
     task->reruns++;
     outputs_trace(outputs, TRACE_TASK_LOST, &task->id, region->number, task->reruns);
     if (task->flags & TASK_CANCELLING) {

@@ -5,6 +5,7 @@
  * less what the region holds of it; over all classes a region holds at most the window. See reference: each
  * policy is a scoring function. */
 #include "broker/broker_state.h"
+#include "proto/bug.h"
 #include "proto/text.h"
 
 enum { RING_US = 5000, CREDIT_PER_SLOT = 2 };
@@ -15,6 +16,8 @@ uint32_t route_credit(const struct broker *broker, struct child *region, uint16_
     uint64_t limit = (uint64_t)offer->slots * CREDIT_PER_SLOT;
     uint64_t held = offer->granted, window = broker->options.window,
              all = region->granted + region->strays.count;
+    if (BUG(CREDIT_UNCOUNTED))
+        return offer->slots;
     uint64_t of_class = limit > held ? limit - held : 0;
     uint64_t of_window = window > all ? window - all : 0;
     return (uint32_t)(of_class < of_window ? of_class : of_window);

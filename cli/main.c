@@ -1,10 +1,12 @@
 /* main.c - meridian: one program for every role. A noun, then a verb; the table below is the whole of it. */
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "cli/commands.h"
 #include "cli/dev.h"
 #include "cli/run.h"
+#include "proto/bug.h"
 #include "proto/limits.h"
 #include "store/record.h"
 
@@ -165,8 +167,19 @@ static int cli_help(int argc, char **argv)
     return EXIT_OK;
 }
 
+/* Which deliberate mistake this process makes, in a build that has them. */
+static void choose_bug(void)
+{
+#ifdef MERIDIAN_BUGS
+    const char *name = getenv("MERIDIAN_BUG");
+    if (name != NULL && !bug_choose(name))
+        usage_error("MERIDIAN_BUG: there is no bug %s", name);
+#endif
+}
+
 int main(int argc, char **argv)
 {
+    choose_bug();
     if (argc < 2) {
         cli_help(argc, argv);
         return EXIT_USAGE;

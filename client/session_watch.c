@@ -7,6 +7,7 @@
 #include <stdlib.h>
 
 #include "proto/assert.h"
+#include "proto/bug.h"
 
 enum {
     WATCHES_PER_STEP = 4,
@@ -27,6 +28,8 @@ void watch_begin(struct session *session, struct session_task *task, uint64_t wa
 
 static uint64_t watch_due_ns(const struct session *session, const struct session_task *task)
 {
+    if (BUG(WATCH_FORGOTTEN_AT_RESTART) && task->watched_ns != 0)
+        return DEADLINE_NEVER;
     if (task->watched_ns == 0 || task->watched_ns < session->watch_again_ns)
         return 0;
     return task->watched_ns + ns_of_ms(session->options.watch_repeat_ms);

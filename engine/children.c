@@ -5,6 +5,7 @@
 
 #include "engine/children_table.h"
 #include "proto/assert.h"
+#include "proto/bug.h"
 
 /* Beats leave the greater part of a step to what else is due in it. */
 enum { BEATS_TO_SILENCE = 3, BEAT_ROOM_LEFT = STEP_OPERATIONS_MAX / 8 * 5 };
@@ -109,6 +110,8 @@ static bool on_heartbeat(struct children *children, struct child *child, const s
         child->draining = true;
         children->profiles_changed = true;
     }
+    if (BUG(HEARTBEAT_IS_READINESS))
+        child->state = CHILD_LIVE;
     if (heartbeat.profiles.size != 0 && !child_take_profiles(children, child, heartbeat.profiles))
         children->refused++;
     return heartbeat.late.size > 0;
@@ -140,7 +143,7 @@ static void on_bye(struct children *children, struct child *child, struct bytes 
 static enum child_news on_counted(struct children *children, struct child *child, const struct event *event,
                                   const struct message_header *header, struct outputs *outputs)
 {
-    if (header->sequence != child->link.received + 1) {
+    if (header->sequence != child->link.received + 1 && !BUG(GAP_UNNOTICED)) {
         outputs_trace(outputs, TRACE_SESSION_GAP, NULL, child->link.received + 1, header->sequence);
         refuse(children, child, event, ERROR_MALFORMED, "a gap in the session's sequence: say HELLO again",
                outputs);

@@ -2,6 +2,7 @@
 #include "engine/ledger.h"
 
 #include "proto/assert.h"
+#include "proto/bug.h"
 
 static const struct task_id *id_of(const void *owner, uint32_t value)
 {
@@ -221,7 +222,8 @@ uint32_t ledger_accept(struct ledger *ledger, const struct acceptance *acceptanc
         ready_add(&ledger->ready, &ledger->tasks, index, READY_TAIL);
     }
     ledger_arm(ledger, index);
-    ledger_put_state(ledger, index, outputs);
+    if (!BUG(ACCEPTED_UNSTORED))
+        ledger_put_state(ledger, index, outputs);
     outputs_trace(outputs, TRACE_TASK_ACCEPTED, &task->id, task->arrival, 0);
     return index;
 }
@@ -280,6 +282,10 @@ void ledger_assign_again(struct ledger *ledger, uint32_t index, struct child *ch
 {
     struct task *task = ledger_task(ledger, index);
     ASSERT(task_is_granted(task));
+    if (BUG(ASSIGN_NOT_REPEATED)) {
+        task->stamp = child->stamp;
+        return;
+    }
     send_assign(ledger, task, child, outputs);
     outputs_trace(outputs, TRACE_TASK_REGRANTED, &task->id, child->number, 0);
 }

@@ -5,6 +5,7 @@
  * answer. After END the unstamped grants are swept, as many per step as there is room. */
 #include "engine/ledger.h"
 #include "proto/assert.h"
+#include "proto/bug.h"
 
 /* Epochs are seconds of a wall clock, or one more with each start. One beyond this (the year 2072) was made
  * up; ours must rise above what is reported and still fit. */
@@ -30,7 +31,8 @@ static void claim_row(struct ledger *ledger, struct child *child, const struct i
     struct task *task = index == 0 ? NULL : ledger_task(ledger, index);
     bool mine = task != NULL && ledger_holder(ledger, task) == child && fence_names(task->fence, row->fence);
     if (!mine) {
-        if (row->status != HELD_ENDED) /* an ended one is settled when its OUTCOME comes */
+        /* An ended one is settled when its OUTCOME comes. */
+        if (row->status != HELD_ENDED && !BUG(STRAY_NOT_STOPPED))
             stop_stray(child, row, outputs);
         return;
     }

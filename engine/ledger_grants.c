@@ -5,6 +5,7 @@
  * written again with those, so that one straggler does not keep a large record for ever. */
 #include "engine/ledger.h"
 #include "proto/assert.h"
+#include "proto/bug.h"
 
 enum { GRANT_ENTRY_BYTES = 8 + FENCE_BYTES, ROOM_LEFT = 64 };
 
@@ -113,9 +114,8 @@ void grant_remove(struct ledger *ledger, uint32_t task_index, struct outputs *ou
 /* child u32, then (arrival u64, fence 12 bytes) each; big-endian. */
 static void put_record(const struct ledger *ledger, const struct grant *grant, struct outputs *outputs)
 {
-#ifdef BUG_GRANT_NOT_DURABLE
-    return;
-#endif
+    if (BUG(GRANT_NOT_DURABLE))
+        return;
     struct writer *writer = outputs_put(outputs, TABLE_GRANTS, grant->number, 0);
     uint8_t head[4] = {(uint8_t)(grant->child >> 24), (uint8_t)(grant->child >> 16),
                        (uint8_t)(grant->child >> 8), (uint8_t)grant->child};

@@ -2,6 +2,7 @@
  */
 #include "engine/ledger.h"
 #include "proto/assert.h"
+#include "proto/bug.h"
 
 static bool restore_state(struct ledger *ledger, uint64_t arrival, struct bytes record)
 {
@@ -46,6 +47,8 @@ bool ledger_restore(struct ledger *ledger, const struct event *event)
     case TABLE_GRANTS:
         return grants_restore(ledger, number, value);
     case TABLE_ENDED:
+        if (BUG(ENDED_FORGOTTEN_AT_RESTART))
+            return true;
         return ledger->ended != NULL && ended_restore(ledger->ended, number, value, &ledger->by_id);
     case TABLE_META:
     case TABLE_ENVELOPES:
@@ -102,5 +105,7 @@ void ledger_start(struct ledger *ledger, struct outputs *outputs)
     }
     for (uint32_t i = 0; i < ledger->children.count; i++)
         drop_empty_grants(ledger, ledger->children.all[i], outputs);
+    if (BUG(COUNTED_TWICE_AT_RESTART))
+        ledger->counts[TASK_GRANTED] += granted;
     outputs_trace(outputs, TRACE_RESTORED, NULL, ledger->tasks.live, granted);
 }

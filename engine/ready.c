@@ -2,6 +2,7 @@
 #include "engine/ready.h"
 
 #include "proto/assert.h"
+#include "proto/bug.h"
 
 /* Stride scheduling (Waldspurger 1995): each priority pays STRIDE / weight per task; the least paid is next.
  */
@@ -94,7 +95,9 @@ uint32_t ready_peek(const struct ready *ready, uint16_t class)
     const struct ready_class *self = &ready->classes[class];
     int best = PRIORITY_COUNT;
     for (int priority = 0; priority < PRIORITY_COUNT; priority++)
-        if (self->first[priority] != 0 && (best == PRIORITY_COUNT || self->pass[priority] < self->pass[best]))
+        if (self->first[priority] != 0 &&
+            (best == PRIORITY_COUNT ||
+             (self->pass[priority] < self->pass[best] && !BUG(LOW_PRIORITY_STARVES))))
             best = priority;
     return best == PRIORITY_COUNT ? 0 : self->first[best];
 }

@@ -2,6 +2,7 @@
 #include "engine/task.h"
 
 #include "proto/assert.h"
+#include "proto/bug.h"
 #include "proto/reader.h"
 #include "proto/writer.h"
 
@@ -74,7 +75,7 @@ void task_record_write(struct writer *writer, const struct task *task, uint64_t 
     write_uint(writer, task->class);
     write_uint(writer, task->priority);
     write_uint(writer, task->state);
-    write_uint(writer, task->flags & TASK_DURABLE_FLAGS);
+    write_uint(writer, task->flags & TASK_DURABLE_FLAGS & (BUG(MARK_NOT_DURABLE) ? ~TASK_DUP_POSSIBLE : ~0));
     write_uint(writer, task->retries);
     write_uint(writer, task->errors);
     write_uint(writer, task->losses);

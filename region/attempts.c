@@ -13,6 +13,7 @@
  *                    -                     marked dup_possible, ready again at once; failed at poison_limit
  * A fence that is not the last granted changes nothing: it is settled as stale, counted and shown as late. */
 #include "proto/assert.h"
+#include "proto/bug.h"
 #include "region/region_state.h"
 
 enum {
@@ -142,11 +143,10 @@ static enum settled_status judge(struct region *region, struct child *worker,
     bool last = fence_compare(task->fence, entry->fence) == 0;
     if (task->state == TASK_ENDED)
         return last && !(task->flags & TASK_GRANT_LOST) ? SETTLED_RECORDED : SETTLED_STALE;
-#ifdef BUG_FENCE_UNCHECKED
-    last = task_is_granted(task);
-    if (last)
+    if (BUG(FENCE_UNCHECKED) && task_is_granted(task)) {
+        last = true;
         worker = ledger_holder(&region->tasks, task);
-#endif
+    }
     if (!last || ledger_holder(&region->tasks, task) != worker)
         return SETTLED_STALE;
     on_end(region, worker, index, entry, outputs);
@@ -328,7 +328,9 @@ static void lost(struct region *region, struct child *worker, uint32_t index, st
     worker->lost_grants++;
     region->counters.lost++;
     outputs_trace(outputs, TRACE_TASK_LOST, &task->id, worker->number, task->losses + 1u);
-    task->flags |= TASK_DUP_POSSIBLE | TASK_GRANT_LOST;
+    if (!BUG(LOSS_UNMARKED))
+        task->flags |= TASK_DUP_POSSIBLE;
+    task->flags |= TASK_GRANT_LOST;
     if (task->flags & TASK_CANCELLING) {
         end.end = TASK_CANCELLED;
         end.reason = "may_still_run";
@@ -345,6 +347,8 @@ static void lost(struct region *region, struct child *worker, uint32_t index, st
     task->losses++;
     outputs_trace(outputs, TRACE_TASK_DUP_POSSIBLE, &task->id, 0, 0);
     give_back(region, index, outputs);
+    if (BUG(REQUEUED_TWICE))
+        give_back(region, index, outputs);
 }
 
 /* The same life of a worker does not claim it: the ASSIGN never came, and no process runs. */
@@ -374,7 +378,7 @@ static bool sweep(struct region *region, struct child *worker, struct outputs *o
             return true;
         if (worker->left_empty)
             never_arrived(region, worker, index, outputs);
-        else if (worker->lost || worker->restarted)
+        else if (worker->lost || (worker->restarted && !BUG(RESTART_UNNOTICED)))
             lost(region, worker, index, outputs);
         else
             unclaimed(region, worker, index, outputs);

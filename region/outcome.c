@@ -4,6 +4,7 @@
  * The record ends at the head of "history"; the entries are records of their own (ATTEMPTS) and are spliced
  * behind it when the OUTCOME is built. History lists the attempts before the one that ended the task. */
 #include "proto/assert.h"
+#include "proto/bug.h"
 #include "region/region_state.h"
 
 enum {
@@ -84,6 +85,8 @@ void region_end(struct region *region, uint32_t index, const struct attempt_end 
     outputs_put_end(outputs);
     ledger_keep_ended(&region->tasks, index, end->end, (uint32_t)size, outputs);
     region_report(region, index, outputs);
+    if (BUG(OUTCOME_NOT_KEPT))
+        ledger_forget(&region->tasks, index, outputs);
     region->dispatch = true;
 }
 

@@ -1,10 +1,13 @@
 /* place.c - which worker runs a task: those that can and have a free slot, then the least score. */
+#include "proto/bug.h"
 #include "region/region_state.h"
 
 uint32_t place_free_slots(const struct region *region, struct child *worker, uint16_t class)
 {
     const struct child_class *of = child_class(&region->tasks.children, worker, class);
     uint32_t busy = worker->granted + worker->strays.count;
+    if (BUG(SLOTS_UNCOUNTED))
+        return of->slots;
     if (of->granted >= of->slots || busy >= worker->slots || busy >= region->options.window)
         return 0;
     uint32_t free_slots = worker->slots - busy, free_of_class = of->slots - of->granted;

@@ -4,6 +4,7 @@
  * broker has SETTLED, or with OUTCOME(returned). The broker's fence is (custody, 0, 0); this region answers
  * with its own epoch and attempt behind the custody. */
 #include "proto/assert.h"
+#include "proto/bug.h"
 #include "region/region_state.h"
 
 enum {
@@ -54,6 +55,12 @@ static void send_bare_outcome(struct region *region, const struct task_id *id, s
     outputs_entry_end(outputs);
 }
 
+static void forget_ended(struct region *region, uint32_t index, struct outputs *outputs)
+{
+    outputs_erase(outputs, TABLE_OUTCOMES, ledger_task(&region->tasks, index)->arrival);
+    ledger_forget(&region->tasks, index, outputs);
+}
+
 void region_return(struct region *region, uint32_t index, struct outputs *outputs)
 {
     struct task *task = ledger_task(&region->tasks, index);
@@ -64,15 +71,11 @@ void region_return(struct region *region, uint32_t index, struct outputs *output
     /* Kept until the broker has it: the same custody must not be begun here a second time. */
     ledger_keep_ended(&region->tasks, index, TASK_RETURNED, 1, outputs);
     region_report(region, index, outputs);
+    if (BUG(RETURNED_FORGOTTEN))
+        forget_ended(region, index, outputs);
 }
 
 /* ---- ASSIGN ---- */
-
-static void forget_ended(struct region *region, uint32_t index, struct outputs *outputs)
-{
-    outputs_erase(outputs, TABLE_OUTCOMES, ledger_task(&region->tasks, index)->arrival);
-    ledger_forget(&region->tasks, index, outputs);
-}
 
 /* The id lives here already. True if that answers the ASSIGN. */
 static bool assign_known(struct region *region, uint32_t index, const struct assign_entry *assign,
@@ -249,7 +252,7 @@ static void send_inventory(struct region *region, const struct event *event, str
 
 static void send_outcomes(struct region *region, struct outputs *outputs)
 {
-    while (region->report_next < region->tasks.tasks.next_fresh) {
+    while (region->report_next < region->tasks.tasks.next_fresh && !BUG(OUTCOME_NOT_REPEATED)) {
         if (outputs_room(outputs) < 512 || outputs_full(outputs))
             return;
         uint32_t index = region->report_next++;

@@ -2,23 +2,21 @@
  * transaction while the older waits for the flush that makes it durable. Nothing of a batch leaves before it
  * and all older ones are durable; a crash leaves none, the older or both on the disk. */
 #include "proto/assert.h"
+#include "proto/bug.h"
 #include "sim/node.h"
 
 enum { COMMIT_US_MIN = 200, COMMIT_US_MAX = 6000, SLOW_COMMIT_MS_MAX = 4000, RESTART_MS_MAX = 3000 };
 
-/* Two deliberate mistakes (docs/simulation.md): what leaves before the commit. */
-#if defined(BUG_MESSAGE_BEFORE_COMMIT)
-static const bool early[MESSAGE_KIND_COUNT] = {[0 ... MESSAGE_KIND_COUNT - 1] = true};
-#elif defined(BUG_SETTLED_BEFORE_RECORD)
-static const bool early[MESSAGE_KIND_COUNT] = {[MESSAGE_SETTLED] = true};
-#else
-static const bool early[MESSAGE_KIND_COUNT] = {false};
-#endif
+/* Does it leave before the commit? Only by a deliberate mistake. */
+static bool is_early(enum message_kind kind)
+{
+    return BUG(MESSAGE_BEFORE_COMMIT) || (BUG(SETTLED_BEFORE_RECORD) && kind == MESSAGE_SETTLED);
+}
 
 static void send_frames(struct sim *sim, struct sim_node *node, struct batch *batch, bool committed)
 {
     for (uint32_t i = 0; i < batch->frame_count && !sim->failed; i++) {
-        if (early[batch->frames[i].kind] == committed)
+        if (is_early(batch->frames[i].kind) == committed)
             continue;
         check_frame(sim, node, &batch->frames[i]);
         network_send(sim, node, batch->frames[i]);

@@ -1,5 +1,6 @@
 /* options.c - see options.h. */
 #include "sim/options.h"
+#include "proto/bug.h"
 
 #include <stddef.h>
 #include <stdlib.h>
@@ -60,6 +61,14 @@ static bool read_seed(const char *text, struct arguments *arguments)
     return good;
 }
 
+#ifdef MERIDIAN_BUGS
+static bool read_bug(const char *text, struct arguments *arguments)
+{
+    (void)arguments; /* the nodes look at it where they make it */
+    return bug_choose(text);
+}
+#endif
+
 static bool read_faults(const char *text, struct arguments *arguments)
 {
     arguments->options.left_out = UINT64_MAX;
@@ -98,6 +107,9 @@ static const struct {
     {"--seed", read_seed},
     {"--seeds", read_seeds},
     {"--only-faults", read_faults},
+#ifdef MERIDIAN_BUGS
+    {"--bug", read_bug},
+#endif
 };
 
 static const struct {

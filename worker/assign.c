@@ -1,5 +1,6 @@
 /* assign.c - what the region says to its worker: ASSIGN, STOP, SETTLED; and what it hears back at once:
  * INVENTORY after WELCOME, TAKEN for what runs longer than a moment. */
+#include "proto/bug.h"
 #include "worker/worker_node.h"
 
 #include <errno.h>
@@ -98,7 +99,7 @@ static void on_assign(struct worker *worker, const struct assign_entry *entry, c
     struct task_fields fields;
     if (worker->uplink.epoch_seen < entry->fence.epoch)
         worker->uplink.epoch_seen = entry->fence.epoch;
-    if (held != NULL) {
+    if (held != NULL && !BUG(REPEATED_ASSIGN_STARTS)) {
         answer_known(worker, held, outputs);
         return;
     }

@@ -17,6 +17,7 @@
 #include <unistd.h>
 
 #include "proto/assert.h"
+#include "proto/bug.h"
 #include "worker/descendants_io.h"
 #include "worker/launcher_wire_io.h"
 #include "worker/program_io.h"
@@ -81,7 +82,8 @@ static _Noreturn void become_program(const struct launcher_process *launcher, ui
 {
     sigset_t none;
     setsid();
-    prctl(PR_SET_PDEATHSIG, SIGKILL);
+    if (!BUG(ORPHANED_PROCESS))
+        prctl(PR_SET_PDEATHSIG, SIGKILL);
     if (getppid() != parent)
         _exit(NOT_EXECUTED);
     sigemptyset(&none);
@@ -266,6 +268,8 @@ _Noreturn void launcher_process_run(int socket)
         if (items[0].revents != 0)
             agent_lives = take_requests(&launcher);
     }
+    if (BUG(ORPHANED_PROCESS))
+        _exit(0);
     for (uint32_t slot = 0; slot < launcher.run_capacity; slot++)
         stop(&launcher, slot, SIGKILL);
     descendants_kill_all(KILL_ALL_MS);

@@ -3,6 +3,7 @@
  * In memory the result map is in the attempt's chain. Once spooled the chain is released: the record holds
  * the whole OUTCOME entry, and a frame is made by reference to it. */
 #include "proto/assert.h"
+#include "proto/bug.h"
 #include "worker/result.h"
 #include "worker/worker_node.h"
 
@@ -104,12 +105,10 @@ static void spool_put(struct worker *worker, struct held *held, struct outputs *
 
 void spool_restore(struct worker *worker, const struct event *event)
 {
-#ifdef BUG_OUTCOME_DROPPED_AT_RESTART
-    (void)worker;
-    (void)event;
-#else
     struct reader reader;
     struct outcome_entry entry;
+    if (BUG(OUTCOME_DROPPED_AT_RESTART))
+        return;
     reader_init(&reader, event->record.value);
     bool readable = outcome_entry_read(&reader, &entry);
     ASSERT(readable); /* our own record, and the store has checked its seal */
@@ -125,7 +124,6 @@ void spool_restore(struct worker *worker, const struct event *event)
         worker->uplink.epoch_seen = entry.fence.epoch;
     if (worker->spool_next <= event->record.number)
         worker->spool_next = event->record.number + 1;
-#endif
 }
 
 /* When the oldest outcome that is only in memory is to be put on disk: without a session at once. */

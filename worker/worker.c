@@ -5,6 +5,7 @@
 #include <stdlib.h>
 
 #include "proto/assert.h"
+#include "proto/bug.h"
 #include "worker/worker_node.h"
 
 enum {
@@ -155,7 +156,7 @@ static void on_drain_progress(struct worker *worker, const struct event *event, 
     bool safe = settled || (nobody_answers && TAILQ_EMPTY(&worker->fresh)); /* the rest is on disk */
     if (!idle || !safe || outputs_room(outputs) == 0)
         return;
-    uplink_bye(&worker->uplink, worker->held.items.live, outputs);
+    uplink_bye(&worker->uplink, BUG(BYE_KEEPS_NOTHING) ? 0 : worker->held.items.live, outputs);
     outputs_trace(outputs, TRACE_DRAIN_DONE, NULL, 0, 0);
     worker->done = true;
 }
