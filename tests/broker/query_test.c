@@ -160,6 +160,9 @@ Test(query, tasks_are_the_newest_first)
     cr_expect_str_eq(fixture_text(row(0), "priority"), "normal");
     cr_expect_eq(fixture_uint(row(0), "attempt"), 1);
     cr_expect_eq(fixture_uint(row(0), "attempts_max"), 4);
+    static const char *const unknown[] = {"attempt", "attempts_max", "age_ms"};
+    for (int i = 0; i < 3; i++)
+        cr_expect_eq(fixture_value(row(3), unknown[i]).size, 0, "an ended task has no %s", unknown[i]);
 }
 
 Test(query, tasks_that_a_region_holds_are_asked_for_there)
