@@ -120,8 +120,11 @@ void children_on_hello(struct children *children, const struct event *event,
     }
     uint32_t slots;
     if (!profiles_are_good(hello.profiles, &slots)) {
-        refuse_hello(children, event, ERROR_MALFORMED, "profiles: at most 64 of [types, capabilities, slots]",
-                     outputs);
+        refuse_hello(
+            children, event, ERROR_INVALID_FIELD,
+            "profiles: at most 64 of [types, capabilities, slots]; names of 1 to 64 bytes without spaces and "
+            "control characters",
+            outputs);
         return;
     }
     if (memchr(hello.name.data, '/', hello.name.size) != NULL) {

@@ -94,10 +94,10 @@ bool profile_read(struct reader *reader, struct profile *ret_profile)
     uint32_t count = read_begin(reader, 3);
     ret_profile->type_count = read_array(reader, PROFILE_TYPES_MAX);
     for (uint32_t i = 0; i < ret_profile->type_count; i++)
-        ret_profile->types[i] = read_str(reader, 1, NAME_BYTES_MAX);
+        ret_profile->types[i] = read_name(reader);
     ret_profile->capability_count = read_array(reader, CAPABILITIES_MAX);
     for (uint32_t i = 0; i < ret_profile->capability_count; i++)
-        ret_profile->capabilities[i] = read_str(reader, 1, NAME_BYTES_MAX);
+        ret_profile->capabilities[i] = read_name(reader);
     ret_profile->slots = (uint32_t)read_uint(reader, SLOTS_MAX);
     return read_end(reader, count, 3);
 }

@@ -225,6 +225,15 @@ struct bytes read_str(struct reader *reader, size_t min, size_t max)
     return take_run(reader, TYPE_STR, TYPE_STR, min, max);
 }
 
+struct bytes read_name(struct reader *reader)
+{
+    struct bytes name = read_str(reader, 1, NAME_BYTES_MAX);
+    for (size_t i = 0; i < name.size; i++)
+        if (name.data[i] <= ' ' || name.data[i] == 127)
+            reader_fail(reader, READER_RANGE);
+    return name;
+}
+
 struct bytes read_text(struct reader *reader, size_t max)
 {
     return take_run(reader, TYPE_STR, TYPE_BIN, 0, max);

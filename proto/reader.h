@@ -60,6 +60,8 @@ bool read_nil(struct reader *reader);
 /* Length within [min, max]; the view points into the reader's bytes. */
 struct bytes read_bin(struct reader *reader, size_t min, size_t max);
 struct bytes read_str(struct reader *reader, size_t min, size_t max);
+/* A str of 1 to NAME_BYTES_MAX bytes without spaces and control characters: names are shown in terminals. */
+struct bytes read_name(struct reader *reader);
 /* A str or a bin: arguments and paths are bytes on Unix, whatever a language calls them. */
 struct bytes read_text(struct reader *reader, size_t max);
 

@@ -28,11 +28,6 @@ struct parse {
     enum error_code code; /* set by a field function whose value is well-formed but refused */
 };
 
-static struct bytes read_name(struct reader *reader)
-{
-    return read_str(reader, 1, NAME_BYTES_MAX);
-}
-
 static void parse_id(struct parse *parse)
 {
     struct bytes id = read_bin(&parse->reader, TASK_ID_BYTES, TASK_ID_BYTES);
@@ -140,13 +135,15 @@ static const struct {
 } table[] = {
     {"id", parse_id, "16 bytes (bin)"},
     {"argv", parse_argv, "an array of 1 to 4096 strings of up to 128 KiB, without NUL"},
-    {"type", parse_type, "a name of 1 to 64 bytes other than \"command\""},
+    {"type", parse_type,
+     "a name of 1 to 64 bytes without spaces and control characters, other than \"command\""},
     {"payload", parse_payload, "bytes (bin) within limits.payload_bytes"},
     {"env", parse_env, "a map of up to 1024 names to values, without NUL, no '=' in names"},
     {"cwd", parse_cwd, "an absolute path of up to 4096 bytes"},
     {"priority", parse_priority, "critical, high, normal or low"},
-    {"region", parse_region, "a name of 1 to 64 bytes"},
-    {"capabilities", parse_capabilities, "an array of up to 16 names of 1 to 64 bytes"},
+    {"region", parse_region, "a name of 1 to 64 bytes without spaces and control characters"},
+    {"capabilities", parse_capabilities,
+     "an array of up to 16 names of 1 to 64 bytes without spaces and control characters"},
     {"delay_ms", parse_delay, "milliseconds, 0 to 49 days"},
     {"timeout_ms", parse_timeout, "milliseconds, 0 to 49 days"},
     {"deadline_ms", parse_deadline, "milliseconds, 0 to 49 days"},

@@ -174,6 +174,9 @@ static const struct bad_value bad_values[] = {
     BAD("region", "\x01"),
     BAD("region", "\xd9\x41"
                   "12345678901234567890123456789012345678901234567890123456789012345"),
+    BAD("capabilities", "\x91\xa2\n\x7f"),
+    BAD("region", "\xa3"
+                  "e\0u"),
     BAD("capabilities", "\xa3gpu"),
     BAD("capabilities", "\x91\x01"),
     BAD("capabilities", "\x91\xa0"),
@@ -253,6 +256,8 @@ static const struct bad_value bad_alone[] = {
                 "command"),
     BAD("type", "\xa0"),
     BAD("type", "\xc4\x01x"),
+    BAD("type", "\xa2\x1b["),
+    BAD("type", "\xa3p q"),
 };
 
 Test(task, a_bad_command_or_type_is_refused_by_name)
