@@ -25,6 +25,32 @@ static void on_taken(struct broker *broker, struct child *region, struct reader 
         task->reason = REASON_NONE; /* no longer only sent */
 }
 
+enum { REFUSED_PAUSE_MS_MAX = 60000 };
+
+/* What a region's refusal means for the wait until the task is placed again: what passes soon, a beat. The
+ * rest (no room for its class, a task that a region of another version cannot read) may take long, so the
+ * pause grows with the task's age, by an eighth each time. */
+static const struct {
+    const char *code;
+    enum task_reason reason;
+    bool passes_soon;
+} refusals[] = {
+    {"store_full", REASON_STORE_FULL, true},
+    {"draining", REASON_BACKOFF, true},
+    {"throttled", REASON_THROTTLED, false},
+    {NULL, REASON_REFUSED, false},
+};
+
+static uint64_t pause_after_refusal_ms(const struct broker *broker, const struct task *task, bool passes_soon)
+{
+    if (task->flags & TASK_CANCELLING)
+        return 1; /* it ends when this is over: a messageful of ends would not fit a step */
+    uint64_t pause_ms = passes_soon ? 0 : task_age_ms(task, broker->tasks.now_ns) / 8;
+    if (pause_ms > REFUSED_PAUSE_MS_MAX)
+        pause_ms = REFUSED_PAUSE_MS_MAX;
+    return pause_ms > broker->options.beat_ms ? pause_ms : broker->options.beat_ms;
+}
+
 static void on_refused(struct broker *broker, struct child *region, struct reader *reader,
                        struct outputs *outputs)
 {
@@ -37,10 +63,12 @@ static void on_refused(struct broker *broker, struct child *region, struct reade
         !fence_names(task->fence, entry.fence))
         return;
     outputs_trace(outputs, TRACE_TASK_RETURNED, &task->id, region->number, 0);
-    /* A moment's pause: whatever made it refuse (a full store) will not have changed at once. A cancelled one
-     * ends when it is over: a messageful of ends would not fit a step. */
-    uint64_t pause_ms = task->flags & TASK_CANCELLING ? 1 : broker->options.beat_ms;
-    ledger_requeue(&broker->tasks, index, READY_HEAD, pause_ms, REASON_BACKOFF, outputs);
+    int at = 0;
+    while (refusals[at].code != NULL && !bytes_are(entry.code, refusals[at].code))
+        at++;
+    ledger_requeue(&broker->tasks, index, READY_HEAD,
+                   pause_after_refusal_ms(broker, task, refusals[at].passes_soon), refusals[at].reason,
+                   outputs);
 }
 
 /* A region gives a task back unrun: cancelled if that was asked, else placed again. */

@@ -204,7 +204,9 @@ static uint32_t take(struct broker *broker, const struct event *event, struct by
     if (task == 0 && broker->tasks.classes.count == CLASSES_MAX &&
         broker->tasks.tasks.live < broker->options.tasks_max) {
         refuse(broker, verdict, "refused", ERROR_TOO_MANY,
-               "type, capabilities, region: 4096 different combinations are known, the most there can be", 0);
+               "type, capabilities, region: tasks of 4096 different combinations are held, the most there "
+               "can be",
+               0);
         return 0;
     }
     if (task == 0) {

@@ -124,6 +124,8 @@ struct child *children_by_name(const struct children *children, struct bytes nam
 uint32_t children_by_names(const struct children *children, struct child **ret_order);
 /* What `child` offers and holds of `class`. */
 struct child_class *child_class(const struct children *children, struct child *child, uint16_t class);
+/* `class` has another requirement than before; no child holds anything of it. */
+void children_forget_class(struct children *children, uint16_t class);
 /* A session is up and quick: new work may go to it. */
 bool child_may_work(const struct child *child);
 /* End its session (a broken rule, a send that failed); it will say HELLO again. */

@@ -205,7 +205,23 @@ bool child_take_profiles(struct children *children, struct child *child, struct 
     return true;
 }
 
-/* Compute the slots of every class that came since, or of all after the profiles changed. */
+enum { SLOTS_UNKNOWN = UINT32_MAX };
+
+static uint32_t slots_for(const struct children *children, const struct child *child, uint16_t class)
+{
+    struct requirement requirement;
+    struct profile profile;
+    struct reader reader;
+    uint32_t slots = 0;
+    classes_requirement(children->known, class, &requirement);
+    reader_init(&reader, (struct bytes){child->profiles, child->profiles_size});
+    uint32_t count = child->profiles_size == 0 ? 0 : read_array(&reader, PROFILES_MAX);
+    for (uint32_t i = 0; i < count && profile_read(&reader, &profile); i++)
+        slots += profile_meets(&profile, &requirement) ? profile.slots : 0;
+    return slots;
+}
+
+/* Of every class that came since, or of all after the profiles changed. */
 static void learn_classes(const struct children *children, struct child *child)
 {
     for (uint32_t class = child->classes_known + 1; class <= children->known->count; class ++) {
@@ -213,16 +229,7 @@ static void learn_classes(const struct children *children, struct child *child)
         if (*block == NULL)
             *block = calloc(CLASS_BLOCK, sizeof **block);
         ASSERT(*block != NULL);
-        struct requirement requirement;
-        classes_requirement(children->known, (uint16_t) class, &requirement);
-        uint32_t slots = 0;
-        struct reader reader;
-        struct profile profile;
-        reader_init(&reader, (struct bytes){child->profiles, child->profiles_size});
-        uint32_t count = child->profiles_size == 0 ? 0 : read_array(&reader, PROFILES_MAX);
-        for (uint32_t i = 0; i < count && profile_read(&reader, &profile); i++)
-            slots += profile_meets(&profile, &requirement) ? profile.slots : 0;
-        (*block)[class % CLASS_BLOCK].slots = slots;
+        (*block)[class % CLASS_BLOCK].slots = slots_for(children, child, (uint16_t) class);
     }
     child->classes_known = children->known->count;
 }
@@ -232,7 +239,22 @@ struct child_class *child_class(const struct children *children, struct child *c
     if (child->classes_known < children->known->count)
         learn_classes(children, child);
     ASSERT(class > 0 && class <= child->classes_known);
-    return &child->classes[class / CLASS_BLOCK][class % CLASS_BLOCK];
+    struct child_class *of = &child->classes[class / CLASS_BLOCK][class % CLASS_BLOCK];
+    if (of->slots == SLOTS_UNKNOWN)
+        of->slots = slots_for(children, child, class);
+    return of;
+}
+
+void children_forget_class(struct children *children, uint16_t class)
+{
+    for (uint32_t i = 0; i < children->count; i++) {
+        struct child *child = children->all[i];
+        if (class > child->classes_known)
+            continue;
+        struct child_class *of = &child->classes[class / CLASS_BLOCK][class % CLASS_BLOCK];
+        ASSERT(of->granted == 0);
+        of->slots = SLOTS_UNKNOWN;
+    }
 }
 
 /* Two encoded profiles are the same offer if all but the slots is: the slots are their last field. */

@@ -42,16 +42,57 @@ static uint32_t slot_of(const struct classes *classes, struct bytes encoded)
     return slot;
 }
 
-static uint16_t append(struct classes *classes, struct bytes encoded, uint32_t slot)
+/* Take the class out of its slot; those behind it move up (Knuth 6.4, algorithm R). */
+static void vacate(struct classes *classes, uint16_t class)
+{
+    uint32_t empty = slot_of(classes, classes->encoded[class]), at = empty;
+    for (;;) {
+        at = (at + 1) % CLASS_HASH_SLOTS;
+        uint16_t other = classes->slots[at];
+        if (other == 0)
+            break;
+        uint32_t home = hash_of(classes->encoded[other]) % CLASS_HASH_SLOTS;
+        bool stays = empty < at ? empty < home && home <= at : empty < home || home <= at;
+        if (stays)
+            continue;
+        classes->slots[empty] = other;
+        empty = at;
+    }
+    classes->slots[empty] = 0;
+    free((void *)(uintptr_t)classes->encoded[class].data);
+    classes->encoded[class] = (struct bytes){NULL, 0};
+}
+
+/* A number for a new class: a fresh one, or that of a class without tasks; 0 if there is none. */
+static uint16_t free_class(struct classes *classes, bool *ret_reused)
+{
+    *ret_reused = false;
+    if (classes->count < CLASSES_MAX)
+        return (uint16_t)(classes->count + 1);
+    for (uint32_t looked = 0; looked < CLASSES_MAX; looked++) {
+        classes->reuse_next = classes->reuse_next % CLASSES_MAX + 1;
+        if (classes->tasks[classes->reuse_next] > 0)
+            continue;
+        *ret_reused = true;
+        return classes->reuse_next;
+    }
+    return 0;
+}
+
+/* Nothing changes if there is no memory. */
+static bool enter(struct classes *classes, uint16_t class, struct bytes encoded)
 {
     uint8_t *copy = malloc(encoded.size);
     if (copy == NULL)
-        return 0;
+        return false;
     memcpy(copy, encoded.data, encoded.size);
-    uint16_t class = (uint16_t)++classes->count;
+    if (class <= classes->count)
+        vacate(classes, class);
+    else
+        classes->count = class;
     classes->encoded[class] = (struct bytes){copy, encoded.size};
-    classes->slots[slot] = class;
-    return class;
+    classes->slots[slot_of(classes, encoded)] = class;
+    return true;
 }
 
 void classes_release(struct classes *classes)
@@ -61,23 +102,25 @@ void classes_release(struct classes *classes)
     classes->count = 0;
 }
 
-uint16_t classes_of(struct classes *classes, const struct task_fields *fields, struct outputs *outputs)
+uint16_t classes_of(struct classes *classes, const struct task_fields *fields, struct outputs *outputs,
+                    bool *ret_reused)
 {
     uint8_t buffer[ENCODED_MAX];
     struct writer writer;
+    *ret_reused = false;
     writer_init(&writer, buffer, sizeof buffer);
     encode(&writer, fields);
     struct bytes encoded = writer_bytes(&writer);
     uint32_t slot = slot_of(classes, encoded);
     if (classes->slots[slot] != 0)
         return classes->slots[slot];
-    if (classes->count == CLASSES_MAX)
+    uint16_t class = free_class(classes, ret_reused);
+    if (class == 0 || !enter(classes, class, encoded)) {
+        *ret_reused = false;
         return 0;
-    uint16_t class = append(classes, encoded, slot);
-    if (class != 0) {
-        write_raw(outputs_put(outputs, TABLE_CLASSES, class, 0), encoded);
-        outputs_put_end(outputs);
     }
+    write_raw(outputs_put(outputs, TABLE_CLASSES, class, 0), encoded);
+    outputs_put_end(outputs);
     return class;
 }
 
@@ -100,7 +143,7 @@ bool classes_restore(struct classes *classes, uint64_t number, struct bytes enco
     struct requirement requirement;
     if (number != classes->count + 1 || number > CLASSES_MAX || !requirement_read(encoded, &requirement))
         return false;
-    return append(classes, encoded, slot_of(classes, encoded)) != 0;
+    return enter(classes, (uint16_t)number, encoded);
 }
 
 void classes_requirement(const struct classes *classes, uint16_t class, struct requirement *ret_requirement)

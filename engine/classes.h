@@ -2,8 +2,10 @@
  *
  * Is:      requirement = [type, [capabilities, sorted], region]; tasks of equal requirement share a class and
  * thus a ready queue, so that a task that cannot run never blocks one that can. Invariants: a class is
- * durable (CLASSES) before a task of it is; numbers are 1 .. CLASSES_MAX, never reused. Cost:    find: one
- * hash over the encoded requirement. Bound: CLASSES_MAX; above it tasks are refused `too_many`. */
+ * durable (CLASSES) before a task of it is; numbers are 1 .. CLASSES_MAX. When all are taken, one without
+ * tasks becomes the new class; its record is put again in the step of the first task. Cost:    find: one hash
+ * over the encoded requirement; a new one in a full table looks for one without tasks. Bound: CLASSES_MAX
+ * with tasks; above it tasks are refused `too_many`. */
 #ifndef MERIDIAN_ENGINE_CLASSES_H
 #define MERIDIAN_ENGINE_CLASSES_H
 
@@ -21,14 +23,18 @@ struct requirement {
 };
 
 struct classes {
-    struct bytes encoded[CLASSES_MAX + 1]; /* malloc'ed, live as long as the node */
+    struct bytes encoded[CLASSES_MAX + 1]; /* malloc'ed, live as long as the class */
+    uint32_t tasks[CLASSES_MAX + 1];       /* living tasks of it */
     uint32_t count;
+    uint16_t reuse_next;              /* where to look for one without tasks */
     uint16_t slots[CLASS_HASH_SLOTS]; /* hash of the encoding -> class */
 };
 
 void classes_release(struct classes *classes);
-/* The class of `fields`; a new one is appended and put into `outputs`. 0 when the table is full. */
-uint16_t classes_of(struct classes *classes, const struct task_fields *fields, struct outputs *outputs);
+/* The class of `fields`; a new one is put into `outputs`. 0 when the table is full of classes with tasks.
+ * `ret_reused`: it had another requirement before, and whoever keeps facts about it forgets them. */
+uint16_t classes_of(struct classes *classes, const struct task_fields *fields, struct outputs *outputs,
+                    bool *ret_reused);
 /* A record of CLASSES, in ascending order. False if it is not one. */
 bool classes_restore(struct classes *classes, uint64_t number, struct bytes encoded);
 void classes_requirement(const struct classes *classes, uint16_t class, struct requirement *ret_requirement);

@@ -199,7 +199,10 @@ static void fill(struct ledger *ledger, struct task *task, const struct acceptan
 uint32_t ledger_accept(struct ledger *ledger, const struct acceptance *acceptance, struct outputs *outputs)
 {
     const struct task_fields *fields = acceptance->fields;
-    uint16_t class = classes_of(&ledger->classes, fields, outputs);
+    bool reused;
+    uint16_t class = classes_of(&ledger->classes, fields, outputs, &reused);
+    if (reused)
+        children_forget_class(&ledger->children, class);
     uint32_t index = class == 0 ? 0 : slab_take(&ledger->tasks);
     if (index == 0)
         return 0;
@@ -210,6 +213,7 @@ uint32_t ledger_accept(struct ledger *ledger, const struct acceptance *acceptanc
         slab_give(&ledger->tasks, index);
         return 0;
     }
+    ledger->classes.tasks[class]++;
     outputs_put(outputs, TABLE_ENVELOPES, task->arrival, 0);
     outputs_put_borrow(outputs, acceptance->envelope);
     outputs_put_end(outputs);
@@ -370,6 +374,8 @@ void ledger_forget(struct ledger *ledger, uint32_t index, struct outputs *output
     if (task->history_size > 0)
         outputs_erase(outputs, TABLE_ATTEMPTS, task->arrival);
     map_remove(&ledger->by_id, &task->id);
+    ASSERT(ledger->classes.tasks[task->class] > 0);
+    ledger->classes.tasks[task->class]--;
     ledger_move(ledger, task, TASK_NONE);
     slab_give(&ledger->tasks, index);
 }

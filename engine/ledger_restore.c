@@ -27,6 +27,7 @@ static bool restore_state(struct ledger *ledger, uint64_t arrival, struct bytes 
     task.arrival = arrival;
     *ledger_task(ledger, index) = task;
     ledger_move(ledger, ledger_task(ledger, index), state);
+    ledger->classes.tasks[task.class]++;
     ledger->next_arrival = arrival + 1;
     if (task.fence.epoch > ledger->highest_epoch)
         ledger->highest_epoch = task.fence.epoch;

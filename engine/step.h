@@ -43,11 +43,12 @@ enum event_kind {
 
 struct process_end {
     uint32_t slot;
-    bool started;               /* false: the program could not be executed */
-    int exit_status;            /* -1 if a signal ended it */
-    int signal;                 /* 0 if it exited */
-    int start_error;            /* errno if not started */
-    struct bytes output, error; /* captured up to the limit; not started: `error` names the path, if one failed */
+    bool started;    /* false: the program could not be executed */
+    int exit_status; /* -1 if a signal ended it */
+    int signal;      /* 0 if it exited */
+    int start_error; /* errno if not started */
+    struct bytes output,
+        error; /* captured up to the limit; not started: `error` names the path, if one failed */
     bool output_cut, error_cut; /* more was printed than kept */
 };
 

@@ -35,6 +35,8 @@ enum task_state {
     X(NO_REGION, "no_region")                                                                                \
     X(SUSPECT, "suspect")                                                                                    \
     X(STORE_FULL, "store_full")                                                                              \
+    X(THROTTLED, "throttled")                                                                                \
+    X(REFUSED, "refused")                                                                                    \
     X(SENT, "sent")
 
 enum task_reason {

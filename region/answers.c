@@ -13,7 +13,8 @@ static struct writer *answer_begin(struct region *region, uint64_t request, stru
     return writer;
 }
 
-/* Adds tasks that are marked dup_possible here and not yet among the `count` of `found`, up to `most` in all. */
+/* Adds tasks that are marked dup_possible here and not yet among the `count` of `found`, up to `most` in all.
+ */
 static uint32_t find_marked(struct region *region, uint32_t *found, uint32_t count, uint32_t most)
 {
     uint32_t asked = count;

@@ -146,6 +146,9 @@ static void on_assign(struct region *region, struct reader *reader, struct outpu
         return;
     }
     region->counters.assigned++;
+    uint16_t class = ledger_task(&region->tasks, index)->class;
+    if (region->tasks.ready.classes[class].count == 1)
+        region->incapable_since_ns[class] = 0; /* no task of it waited before, or it was another class */
     send_taken(region, ledger_task(&region->tasks, index), outputs);
     region->dispatch = true;
 }

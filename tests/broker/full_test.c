@@ -1,5 +1,6 @@
 /* full_test.c - a store that fills: dispatch pauses, results are dropped before ends are, and it drains. */
 #include <criterion/criterion.h>
+#include <stdio.h>
 
 #include "engine/room.h"
 #include "tests/broker/node_fixture.h"
@@ -113,4 +114,40 @@ Test(full, what_was_received_goes_first_after_a_restart_too)
     fixture_act("restart");
     leave_free(0.9);
     fixture_run(after);
+}
+
+Test(full, of_classes_with_tasks_is_refused_and_those_without_are_reused)
+{
+    fixture.is_mute = true;
+    for (uint32_t first = 1; first <= 4096; first += 1024) {
+        struct writer *writer = fixture_client_frame(MESSAGE_SUBMIT);
+        write_map(writer, 1);
+        write_str(writer, "tasks");
+        write_array(writer, 1024);
+        for (uint32_t task = first; task < first + 1024; task++) {
+            char type[16];
+            struct task_id id = fixture_id(task);
+            snprintf(type, sizeof type, "type%u", task);
+            write_map(writer, 2);
+            write_str(writer, "id");
+            write_bin(writer, (struct bytes){id.bytes, TASK_ID_BYTES});
+            write_str(writer, "type");
+            write_str(writer, type);
+        }
+        fixture_client_deliver(1);
+    }
+    fixture.is_mute = false;
+    cr_expect_eq(fixture_state_count("ready"), 4096);
+    static const struct row rows[] = {{"eu up slots=1 type=late", "eu WELCOME"},
+                                      {"c1 submit 5000 type=late", "c1 ACCEPTED 5000 refused:too_many"},
+                                      {"c1 cancel 77", "c1 CANCELLING 77 ended(cancelled)"},
+                                      {"c1 submit 5000 type=late", "c1 ACCEPTED 5000 accepted"},
+                                      {"go", "eu ASSIGN 5000.1"}, /* what eu offers was looked at anew */
+                                      {"restart", ""},
+                                      {"c1 submit 5001 type=late", "c1 ACCEPTED 5001 accepted"},
+                                      {"eu hello 1 slots=1 type=late", "eu WELCOME"},
+                                      {"eu end", ""},
+                                      {"go", "eu ASSIGN 5000.1 5001.1"},
+                                      {0}};
+    fixture_run(rows);
 }

@@ -17,8 +17,8 @@
  *   NAME   hello BOOT [slots=N] [cap=X] [type=X] [instance=N] [role=X] [version=N]; end;
  *          inventory [T.C STATUS]...; up [like hello] (boot 1: hello, end, go);
  *          beat [slots=N] [draining] [rtt=MS] [workers=N]; late T.C... (a beat that tells of outcomes w1
- * reported too late); taken T.C; refused T.C; outcome T.C END [dup] [dead] [worker=X]; gap; garbage; bye;
- * down; silent (beats no more); heard
+ * reported too late); taken T.C; refused T.C [code=X]; outcome T.C END [dup] [dead] [worker=X]; gap; garbage;
+ * bye; down; silent (beats no more); heard
  *
  * Outputs: messages in the order in which they leave, HEARTBEATs left out; before them puts and behind
  *          them erases where fixture.shows_writes is set. */

@@ -159,9 +159,9 @@ static void taken(struct played_region *region, const char *word)
     fixture_region_deliver(region);
 }
 
-static void refused(struct played_region *region, const char *word)
+static void refused(struct played_region *region, const char *word, const char *code)
 {
-    struct refused_entry entry = {.code = bytes_of("store_full")};
+    struct refused_entry entry = {.code = bytes_of(code == NULL ? "store_full" : code)};
     entry.fence = read_fenced(word, &entry.id);
     fixture_region_frame(region, MESSAGE_REFUSED);
     write_array(&frame, 1);
@@ -215,7 +215,7 @@ void region_act(struct played_region *region, const struct words *words)
     else if (strcmp(verb, "taken") == 0)
         taken(region, words->all[2]);
     else if (strcmp(verb, "refused") == 0)
-        refused(region, words->all[2]);
+        refused(region, words->all[2], words_option(words, "code"));
     else if (strcmp(verb, "outcome") == 0)
         outcome(region, words);
     else if (strcmp(verb, "late") == 0)

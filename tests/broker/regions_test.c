@@ -282,6 +282,26 @@ Test(regions, are_not_silent_while_this_node_pauses)
     cr_expect_eq(fixture_counter("reruns"), 0);
 }
 
+Test(regions, that_refuse_for_long_are_asked_at_growing_intervals)
+{
+    static const struct row rows[] = {{"eu up slots=1", "eu WELCOME"},
+                                      {"c1 submit 1", "c1 ACCEPTED 1 accepted"},
+                                      {"go", "eu ASSIGN 1.1"},
+                                      {"eu refused 1.1 code=throttled", ""},
+                                      {"c1 watch 1", "c1 PENDING 1 delayed(throttled)"},
+                                      {"later 1000", "eu ASSIGN 1.2"}, /* a beat */
+                                      {"later 79000", ""},
+                                      {"eu refused 1.2 code=invalid_field", ""},
+                                      {"c1 watch 1", "c1 PENDING 1 delayed(refused)"},
+                                      {"later 9900", ""},
+                                      {"later 200", "eu ASSIGN 1.3"}, /* an eighth of 80 s */
+                                      {"eu refused 1.3 code=store_full", ""},
+                                      {"c1 watch 1", "c1 PENDING 1 delayed(store_full)"},
+                                      {"later 1000", "eu ASSIGN 1.4"}, /* that passes soon */
+                                      {0}};
+    fixture_run(rows);
+}
+
 Test(regions, refuse_and_return_without_a_rerun)
 {
     static const struct row rows[] = {
@@ -289,7 +309,7 @@ Test(regions, refuse_and_return_without_a_rerun)
         {"c1 submit 1 2", "c1 ACCEPTED 1 accepted 2 accepted"},
         {"go", "eu ASSIGN 1.1 2.1"},
         {"eu refused 1.1", ""},
-        {"c1 watch 1", "c1 PENDING 1 delayed(backoff)"},
+        {"c1 watch 1", "c1 PENDING 1 delayed(store_full)"},
         {"eu refused 1.1", ""},
         {"later 1000", "eu ASSIGN 1.2"},
         {"eu refused 1.1", ""}, /* an old one */

@@ -134,10 +134,11 @@ Test(children, an_impossible_echo_measures_nothing)
 Test(children, slots_of_a_class_follow_the_profiles)
 {
     struct task_fields resize = {.type = bytes_of("resize")}, blur = {.type = bytes_of("blur")};
+    bool reused;
     struct child *child = join("w1", 1, offer("resize", 3));
-    uint16_t first = classes_of(classes, &resize, &outputs);
+    uint16_t first = classes_of(classes, &resize, &outputs, &reused);
     cr_expect_eq(child_class(children, child, first)->slots, 3);
-    uint16_t second = classes_of(classes, &blur, &outputs);
+    uint16_t second = classes_of(classes, &blur, &outputs, &reused);
     cr_expect_eq(child_class(children, child, second)->slots, 0, "a class that came later");
     child_class(children, child, first)->granted = 2;
     hello("w1", 1, '1', offer("blur", 4));
@@ -154,6 +155,8 @@ Test(children, hello_with_wrong_profiles_begins_no_session)
     } rows[] = {{"\x01", 1},
                 {"\x91\x90", 2},
                 {"\x91\x93\x91\x01\x90\x01", 6},
+                {"\x91\x93\x91\xa1\n\x90\x01", 7},
+                {"\x91\x93\x91\xa1t\x91\xa1\x7f\x01", 9},
                 {"\x91\x93\x91\xa1t\x90\xce\x00\x01\x00\x01", 11}};
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
         struct child *child =

@@ -7,6 +7,7 @@
 
 static struct classes *classes;
 static struct outputs outputs;
+static bool reused; /* by the last class_of */
 
 static void set_up(void)
 {
@@ -32,7 +33,7 @@ static uint16_t class_of(const char *type, const char *a, const char *b, const c
         fields.capabilities[fields.capability_count++] = bytes_of(a);
     if (b != NULL)
         fields.capabilities[fields.capability_count++] = bytes_of(b);
-    return classes_of(classes, &fields, &outputs);
+    return classes_of(classes, &fields, &outputs, &reused);
 }
 
 Test(classes, equal_requirements_are_one_class)
@@ -93,9 +94,49 @@ Test(classes, the_table_has_a_bound)
         snprintf(name, sizeof name, "type%d", i);
         outputs_reset(&outputs);
         cr_assert_eq(class_of(name, NULL, NULL, ""), i + 1);
+        classes->tasks[i + 1] = 1;
     }
-    cr_expect_eq(class_of("one more", NULL, NULL, ""), 0);
+    cr_expect_eq(class_of("one-more", NULL, NULL, ""), 0);
     cr_expect_eq(class_of("type17", NULL, NULL, ""), 18, "the known ones are still found");
+    cr_expect_not(reused);
+}
+
+/* Every known type is found in its place, whatever came and went in the hash table. */
+static void assert_found(const uint32_t *types)
+{
+    char name[16];
+    for (uint32_t class = 1; class <= CLASSES_MAX; class ++) {
+        snprintf(name, sizeof name, "type%u", types[class]);
+        cr_assert_eq(class_of(name, NULL, NULL, ""), class);
+    }
+}
+
+Test(classes, those_without_tasks_are_reused_in_a_full_table)
+{
+    enum { ROUNDS = 3 };
+    static uint32_t types[CLASSES_MAX + 1];
+    char name[16];
+    uint32_t type = 1;
+    for (; type <= CLASSES_MAX; type++) {
+        snprintf(name, sizeof name, "type%u", type);
+        outputs_reset(&outputs);
+        types[class_of(name, NULL, NULL, "")] = type;
+        classes->tasks[type] = type % 3;
+    }
+    for (; type <= ROUNDS * CLASSES_MAX; type++) {
+        struct requirement requirement;
+        snprintf(name, sizeof name, "type%u", type);
+        outputs_reset(&outputs);
+        uint16_t class = class_of(name, NULL, NULL, "");
+        cr_assert(class > 0 && class % 3 == 0, "only one without tasks");
+        cr_assert(reused);
+        cr_assert_eq(outputs.write_count, 1);
+        classes_requirement(classes, class, &requirement);
+        cr_assert(bytes_are(requirement.type, name));
+        types[class] = type;
+    }
+    assert_found(types);
+    cr_expect_eq(classes->count, CLASSES_MAX);
 }
 
 Test(classes, a_profile_meets_a_type_and_all_capabilities)
