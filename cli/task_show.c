@@ -15,7 +15,7 @@
 
 enum { NAMES_WIDTH = 6 };
 
-/* A reply is gone with the next question; its row is kept until the end of the program. */
+/* A reply is gone with the next question; this is its row, malloc'ed. */
 static struct bytes keep(struct bytes row)
 {
     uint8_t *copy = malloc(row.size);
@@ -104,6 +104,7 @@ int task_show(struct task_input *input)
         story_tell(&story, row, known ? &outcome : NULL);
         for (unsigned i = 0; i < story.count; i++)
             printf("%-14s%s: %s\n", i == 0 ? "history" : "", story.lines[i].who, story.lines[i].what);
+        free((void *)(uintptr_t)row.data);
     }
     client_close(client);
     return EXIT_OK;
@@ -178,6 +179,7 @@ int task_explain(struct task_input *input)
         print_considered(row);
         bool known = task_row_has_ended(row) && ask_outcome(client, input, id, &outcome);
         print_story(row, known ? &outcome : NULL);
+        free((void *)(uintptr_t)row.data);
     }
     client_close(client);
     return EXIT_OK;
