@@ -36,6 +36,7 @@ struct checked {
     uint8_t recorded_end; /* on the broker's disk: enum task_end + 1, 0 = none */
     uint32_t custody;     /* highest that the broker gave away, and to whom */
     uint32_t holder;
+    uint32_t given_back;  /* custody that its region has returned, or did not hold; 0 = none */
     bool doubled;         /* was started twice with no end between */
     uint64_t result_hash; /* of the first RESULT, 0 = none */
     struct attempt *attempts;
@@ -57,7 +58,6 @@ struct booked {
     uint64_t ready_ns;           /* since when it could be granted; NEVER: it could not */
     uint64_t orphan_ns;          /* since when nobody below knows of its grant; 0: somebody does */
     bool answered;               /* region: its parent's SETTLED for its newest outcome has arrived */
-    uint8_t outcome_end;         /* region: of the last OUTCOME that it sent, enum task_end + 1 */
     uint32_t sent_wire;          /* broker: by which its newest ASSIGN left, index + 1 */
     uint32_t arrived_custody;    /* region: of the newest ASSIGN that arrived */
     uint64_t listed_session;     /* region: in whose INVENTORY it was last */

@@ -108,7 +108,7 @@ static void on_settled(struct sim *sim, const struct way *way, struct reader *re
         settled_by_region(sim, way, task, &entry);
         return;
     }
-    bool given_back = check_booked(sim, way->to, task)->outcome_end > TASK_RETURNED; /* returned, not held */
+    bool given_back = checked->given_back == entry.fence.custody;
     if (entry.fence.custody < checked->custody)
         violation(sim, 3, "the broker records an outcome of task %u under custody %u, after custody %u", task,
                   entry.fence.custody, checked->custody);
@@ -129,9 +129,10 @@ static void on_outcome(struct sim *sim, const struct way *way, struct reader *re
         attempts_over(sim, way->from, task, entry.fence);
         return;
     }
-    struct booked *booked = check_booked(sim, way->from->index, task);
-    booked->outcome_end = (uint8_t)(entry.end + 1);
-    bool superseded = entry.fence.custody < sim->checks->tasks[task].custody;
+    struct checked *checked = &sim->checks->tasks[task];
+    bool superseded = entry.fence.custody < checked->custody;
+    if (entry.end >= TASK_RETURNED && entry.fence.custody == checked->custody)
+        checked->given_back = checked->custody;
     if (entry.end < TASK_RETURNED && !superseded && !on_disk(sim, way->from, TABLE_OUTCOMES, task))
         violation(sim, 10, "%s reports the end of task %u under %s, which it has not recorded",
                   way->from->name, task, check_fence_text(entry.fence, 0));
