@@ -11,7 +11,7 @@
 #include <uthash.h>
 
 /* Left to the rest of the step, which may still have as many grants and ended ids to write. */
-enum { ANSWER_ROOM_LEFT = 1100 };
+enum { ANSWER_ROOM_LEFT = 1100, DROPPED_PER_STEP = 4096 };
 
 struct pusher_by_peer {
     uint64_t peer;
@@ -70,7 +70,7 @@ void watches_release(struct watches *watches)
 
 /* ---- pushers ---- */
 
-/* The pusher is told nothing more. Its nodes are dropped when their tasks end; the last one frees it. */
+/* The pusher is told nothing more. Its nodes are dropped a few thousand at a time; the last one frees it. */
 static void pusher_gone(struct watches *watches, struct pusher_by_peer *entry)
 {
     uint32_t index = entry->pusher;
@@ -78,8 +78,13 @@ static void pusher_gone(struct watches *watches, struct pusher_by_peer *entry)
     pusher->gone = true;
     HASH_DEL(watches->by_peer, entry);
     free(entry);
-    if (pusher->watches == 0)
+    if (pusher->watches == 0) {
         slab_give(&watches->pushers, index);
+    } else if (pusher->first != 0) {
+        pusher->listed = true;
+        pusher->next_gone = watches->first_gone;
+        watches->first_gone = index;
+    }
 }
 
 /* Clients go without a word: those that lapsed make room for new ones. */
@@ -126,6 +131,28 @@ static void link_node(struct watches *watches, struct task *task, uint32_t index
     task->watch = index;
 }
 
+/* Into the list of its pusher, and out of it. */
+static void own(struct watches *watches, uint32_t index)
+{
+    struct pusher *pusher = pusher_at(watches, node_at(watches, index)->pusher);
+    node_at(watches, index)->next_of_owner = pusher->first;
+    if (pusher->first != 0)
+        node_at(watches, pusher->first)->previous_of_owner = index;
+    pusher->first = index;
+}
+
+static void disown(struct watches *watches, uint32_t index)
+{
+    struct watch *node = node_at(watches, index);
+    if (node->next_of_owner != 0)
+        node_at(watches, node->next_of_owner)->previous_of_owner = node->previous_of_owner;
+    if (node->previous_of_owner != 0)
+        node_at(watches, node->previous_of_owner)->next_of_owner = node->next_of_owner;
+    else
+        pusher_at(watches, node->pusher)->first = node->next_of_owner;
+    node->next_of_owner = node->previous_of_owner = 0;
+}
+
 bool watches_push(struct watches *watches, struct task *task, uint32_t pusher)
 {
     for (uint32_t at = task->watch; at != 0; at = node_at(watches, at)->next_of_task)
@@ -136,6 +163,7 @@ bool watches_push(struct watches *watches, struct task *task, uint32_t pusher)
         return false;
     *node_at(watches, index) = (struct watch){.id = task->id, .pusher = pusher};
     link_node(watches, task, index);
+    own(watches, index);
     pusher_at(watches, pusher)->watches++;
     return true;
 }
@@ -162,7 +190,7 @@ bool watches_poll_add(struct watches *watches, const struct task_id *id, struct 
     if (index == 0)
         return false;
     struct poll *poll = poll_at(watches, poll_index);
-    *node_at(watches, index) = (struct watch){.id = *id, .next_of_poll = poll->first, .poll = poll_index};
+    *node_at(watches, index) = (struct watch){.id = *id, .next_of_owner = poll->first, .poll = poll_index};
     if (task != NULL)
         link_node(watches, task, index);
     poll->first = index;
@@ -186,6 +214,7 @@ void watches_on_end(struct watches *watches, struct task *task)
             }
             continue; /* the node is freed with its poll */
         }
+        disown(watches, at);
         if (watches->last_push != 0)
             node_at(watches, watches->last_push)->next_of_task = at;
         else
@@ -220,7 +249,7 @@ static void free_poll(struct broker *broker, uint32_t index)
     struct poll *poll = poll_at(watches, index);
     uint32_t next;
     for (uint32_t at = poll->first; at != 0; at = next) {
-        next = node_at(watches, at)->next_of_poll;
+        next = node_at(watches, at)->next_of_owner;
         unlink_node(broker, at);
         slab_give(&watches->nodes, at);
     }
@@ -229,13 +258,36 @@ static void free_poll(struct broker *broker, uint32_t index)
     slab_give(&watches->polls, index);
 }
 
+/* Drop watches of pushers that are gone, as many as a step should. */
+static void drop_gone(struct broker *broker)
+{
+    struct watches *watches = &broker->watches;
+    for (uint32_t dropped = 0; watches->first_gone != 0 && dropped < DROPPED_PER_STEP;) {
+        uint32_t pusher_index = watches->first_gone;
+        struct pusher *pusher = pusher_at(watches, pusher_index);
+        for (; pusher->first != 0 && dropped < DROPPED_PER_STEP; dropped++) {
+            uint32_t index = pusher->first;
+            unlink_node(broker, index);
+            disown(watches, index);
+            slab_give(&watches->nodes, index);
+            pusher->watches--;
+        }
+        if (pusher->first != 0)
+            return;
+        watches->first_gone = pusher->next_gone;
+        pusher->listed = false;
+        if (pusher->watches == 0)
+            slab_give(&watches->pushers, pusher_index);
+    }
+}
+
 /* RESULT with what has ended and fits, the rest as pending; or PENDING with state and reason of each. */
 static void answer(struct broker *broker, uint32_t index, struct outputs *outputs)
 {
     const struct poll *poll = poll_at(&broker->watches, index);
     struct task_id ids[FRAME_ENTRIES_MAX];
     uint32_t left = poll->count; /* the newest comes first; the reply has the order of the request */
-    for (uint32_t at = poll->first; at != 0; at = node_at(&broker->watches, at)->next_of_poll)
+    for (uint32_t at = poll->first; at != 0; at = node_at(&broker->watches, at)->next_of_owner)
         ids[--left] = node_at(&broker->watches, at)->id;
     broker_write_watch_reply(broker, poll->peer, poll->sequence, ids, poll->count, outputs);
     free_poll(broker, index);
@@ -262,7 +314,7 @@ static void push_first(struct broker *broker, struct outputs *outputs)
     const struct watch *node = node_at(watches, index);
     struct pusher *pusher = pusher_at(watches, node->pusher);
     push_result(broker, node, outputs);
-    if (--pusher->watches == 0 && pusher->gone)
+    if (--pusher->watches == 0 && pusher->gone && !pusher->listed)
         slab_give(&watches->pushers, node->pusher);
     watches->first_push = node->next_of_task;
     if (watches->first_push == 0)
@@ -290,6 +342,7 @@ void watches_answer(struct broker *broker, struct outputs *outputs)
 bool watches_on_timeout(struct broker *broker, struct outputs *outputs)
 {
     struct watches *watches = &broker->watches;
+    drop_gone(broker);
     watches_answer(broker, outputs);
     if (watches->first_due != 0)
         return true; /* a poll that is due has its answer coming, and no other */
@@ -313,7 +366,7 @@ void watches_on_peer_gone(struct watches *watches, uint64_t peer)
 
 uint64_t watches_deadline_ns(const struct watches *watches)
 {
-    if (watches->first_push != 0 || watches->first_due != 0)
+    if (watches->first_push != 0 || watches->first_due != 0 || watches->first_gone != 0)
         return 0;
     uint32_t index = heap_top(&watches->poll_timers);
     return index == 0 ? DEADLINE_NEVER : poll_at(watches, index)->deadline_ns;

@@ -2,7 +2,8 @@
  *
  * A poll is one WATCH request that waits: answered once, when one of its tasks has ended or its time is over.
  * A pusher is a DEALER client that has results pushed; its watches lapse 30 s after its last WATCH with push.
- * A watch is a node in two lists: of its task (task.watch) and of its poll.
+ * A watch is a node in two lists: of its task (task.watch), and of its poll or pusher. Those of a pusher that
+ * is gone are dropped over as many steps as it takes.
  * Bounds: WATCHES_MAX nodes, POLLS_MAX polls, PUSHERS_MAX pushers; above them the request is answered
  * throttled. */
 #ifndef MERIDIAN_BROKER_WATCHES_H
@@ -16,9 +17,10 @@ struct watch {
     struct task_id id;
     uint32_t next_of_task; /* once the task has ended: of the pushes that are due */
     uint32_t previous_of_task;
-    uint32_t next_of_poll;
-    uint32_t poll;   /* 0 = of a pusher */
-    uint32_t pusher; /* 0 = of a poll */
+    uint32_t next_of_owner;
+    uint32_t previous_of_owner; /* of a pusher only */
+    uint32_t poll;              /* 0 = of a pusher */
+    uint32_t pusher;            /* 0 = of a poll */
 };
 
 struct poll {
@@ -32,8 +34,10 @@ struct poll {
 struct pusher {
     uint64_t peer;
     uint64_t lapse_ns;
-    uint32_t watches;
-    bool gone;
+    uint32_t first;   /* its watches of tasks that live */
+    uint32_t watches; /* those, and those whose push is due */
+    uint32_t next_gone;
+    bool gone, listed; /* listed: among those whose watches are to be dropped */
 };
 
 struct pusher_by_peer;
@@ -44,6 +48,7 @@ struct watches {
     struct pusher_by_peer *by_peer; /* uthash */
     uint32_t first_due;             /* polls to be answered */
     uint32_t first_push, last_push; /* watches of ended tasks whose result is to be pushed */
+    uint32_t first_gone;            /* pushers whose watches are to be dropped */
     uint64_t reclaim_ns;            /* pushers that lapsed are not looked for again before */
 };
 

@@ -1,6 +1,7 @@
 /* watches_test.c - WATCH: polls that wait, results that are pushed, and how both end. */
 #include <criterion/criterion.h>
 
+#include "broker/broker_state.h"
 #include "tests/broker/node_fixture.h"
 
 TestSuite(watches, .init = fixture_set_up, .fini = fixture_tear_down);
@@ -104,6 +105,40 @@ Test(watches, a_client_that_is_gone_is_pushed_nothing)
                                       {"c2 cancel 1", "c2 CANCELLING 1 ended(cancelled)"},
                                       {0}};
     fixture_run(rows);
+}
+
+static uint32_t living_watches(void)
+{
+    return fixture.broker->watches.nodes.live;
+}
+
+Test(watches, of_a_client_that_is_gone_are_dropped_while_its_tasks_live)
+{
+    fixture_act("c1 submit watch 1-20");
+    fixture_act("c2 submit watch 1 21");
+    cr_expect_eq(living_watches(), 22);
+    fixture_act("c1 gone");
+    fixture_act("c2 cancel 3");
+    fixture_act("go");
+    cr_expect_eq(living_watches(), 2, "those of c2");
+    fixture_act("c2 cancel 1 21 2");
+    cr_expect(strstr(fixture.text, "c2 RESULT pushed 1 cancelled(cancelled) 21 cancelled(cancelled)") != NULL,
+              "%s", fixture.text);
+    cr_expect_eq(living_watches(), 0);
+    cr_expect_eq(fixture.broker->watches.pushers.live, 1);
+}
+
+Test(watches, of_a_client_that_is_gone_may_be_more_than_a_step_drops)
+{
+    fixture.is_mute = true;
+    for (int first = 1; first < 10000; first += 1000)
+        fixture_act("c1 submit watch %d-%d", first, first + 999);
+    cr_expect_eq(living_watches(), 10000);
+    fixture_act("c1 gone");
+    fixture_act("c2 cancel 9001-9500"); /* some end on the way */
+    fixture_act("go");
+    cr_expect_eq(living_watches(), 0);
+    cr_expect_eq(fixture.broker->watches.pushers.live, 0);
 }
 
 Test(watches, received_is_done_and_the_result_stays)
