@@ -23,8 +23,8 @@ int program_write(const struct task_fields *fields, char *const *handler, const 
 /* An anonymous file of these bytes that cannot be changed any more, position 0; -1 with errno set. */
 int input_write(struct bytes payload);
 
-/* In the child: change the directory, set the variables, execute. Returns only if that failed: errno; the path
- * that it was about then stands on standard error. */
+/* In the child: change the directory, set the variables, execute. Returns only if that failed: errno; the
+ * path that it was about then stands on standard error. */
 int program_exec(int file);
 
 #endif
