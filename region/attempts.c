@@ -8,7 +8,8 @@
  * timeout
  *                    -                     ready again
  *   returned,        cancel                cancelled
- *   not_held         -                     ready again at the head, nothing counted
+ *   not_held         -                     ready again at the head, nothing counted; after a beat if it was
+ *                                          returned by a worker that has no room and does not drain
  *   (lost)           cancel                cancelled, may still run
  *                    -                     marked dup_possible, ready again at once; failed at poison_limit
  * A fence that is not the last granted changes nothing: it is settled as stale, counted and shown as late. */
@@ -56,6 +57,12 @@ static void give_back(struct region *region, uint32_t index, struct outputs *out
 {
     ledger_requeue(&region->tasks, index, READY_HEAD, 0, REASON_NONE, outputs);
     region->dispatch = true;
+}
+
+/* Its worker has no room for it: asked again at once it would say the same, as fast as disks go. */
+static void give_back_later(struct region *region, uint32_t index, struct outputs *outputs)
+{
+    ledger_requeue(&region->tasks, index, READY_HEAD, region->options.beat_ms, REASON_BACKOFF, outputs);
 }
 
 static bool is_set(struct bytes result, const char *key)
@@ -123,6 +130,8 @@ static void on_end(struct region *region, struct child *worker, uint32_t index,
             end.reason = "cancelled";
             end.result = (struct bytes){entry->outcome.data, 0};
             region_end(region, index, &end, outputs);
+        } else if (entry->end == TASK_RETURNED && !worker->draining) {
+            give_back_later(region, index, outputs);
         } else {
             give_back(region, index, outputs);
         }

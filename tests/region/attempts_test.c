@@ -96,8 +96,15 @@ TABLE(returned_counts_nothing, {"w1 join", W1_JOINED}, {"w2 join", W2_JOINED},
       {"assign 1.1; 2.1; 3.1", "+classes 1, +envelopes 1, +states 1 ready, +envelopes 2, +states 2 ready, "
                                "+envelopes 3, +states 3 ready, up TAKEN 1:1.0.0, up TAKEN 2:1.0.0, up TAKEN "
                                "3:1.0.0 | +grants 2, +grants 1, w1 ASSIGN 1:1.1.1, w2 ASSIGN 2:1.1.1"},
-      {"w1 outcome 1:1.1.1 returned",
-       "+states 1 ready, w1 SETTLED 1:1.1.1 recorded, -grants 1 | +grants 3, w1 ASSIGN 1:1.1.2"})
+      {"w1 beat draining", ""},
+      {"w1 outcome 1:1.1.1 returned", "+states 1 ready, w1 SETTLED 1:1.1.1 recorded, -grants 1"},
+      {"w2 outcome 2:1.1.1 completed exit=0", "+outcomes 2, +states 2 ended, w2 SETTLED 2:1.1.1 recorded, up "
+                                              "OUTCOME 2:1.1.1 completed eu/w2 1/1 exit 0, "
+                                              "-grants 2, -envelopes 2 | +grants 3, w2 ASSIGN 1:1.1.2"})
+
+TABLE(returned_without_a_drain_is_given_again_after_a_beat, {"w1 join", W1_JOINED}, {"assign 1.1", GIVEN_1},
+      {"w1 outcome 1:1.1.1 returned", "+states 1 delayed, w1 SETTLED 1:1.1.1 recorded, -grants 1"},
+      {"later 999", ""}, {"later 1", "+grants 2, w1 ASSIGN 1:1.1.2"})
 
 TABLE(returned_under_a_cancel_is_cancelled, {"w1 join", W1_JOINED}, {"assign 1.1", GIVEN_1},
       {"stop 1.1", "+states 1 granted cancelling, w1 STOP 1:1.1.1"},
