@@ -135,8 +135,6 @@ enum uplink_news uplink_on_message(struct uplink *uplink, const struct event *ev
                                    const struct message_header *header, struct outputs *outputs)
 {
     if (uplink->state == UPLINK_DOWN || event->peer != uplink_peer(uplink)) {
-        if (BUG(LEFTOVERS_BELIEVED) && uplink->state == UPLINK_UP)
-            return UPLINK_MESSAGE;
         outputs_trace(outputs, TRACE_SESSION_LEFTOVER, NULL, 0, event->peer);
         return UPLINK_NOTHING;
     }

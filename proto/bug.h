@@ -33,7 +33,7 @@
       "a child's boot is on disk before it is swept")                                                        \
     X(INSTANCE_UNCHECKED, "instance_unchecked", "another store under a name passes for the one before")      \
     X(OLD_STORE_ADMITTED, "old_store_admitted", "a child with an older copy of its store is let in")         \
-    X(LEFTOVERS_BELIEVED, "leftovers_believed", "a child believes what an ended session left behind")        \
+    X(LEFTOVERS_BELIEVED, "leftovers_believed", "a parent believes what an ended session left behind")       \
     X(GAP_UNNOTICED, "gap_unnoticed", "a missing message ends no session")                                   \
     X(HEARTBEAT_IS_READINESS, "heartbeat_is_readiness", "a heartbeat makes a child ready for work")          \
     X(STRAY_NOT_STOPPED, "stray_not_stopped", "a claimed attempt that nobody wants goes on")                 \

@@ -2,6 +2,7 @@
 #include <stdio.h>
 #include <time.h>
 
+#include "proto/bug.h"
 #include "sim/coverage.h"
 #include "sim/options.h"
 #include "sim/shrink.h"
@@ -58,6 +59,15 @@ static int shrink_seed(const struct arguments *arguments)
     return 0;
 }
 
+static int list_bugs(void)
+{
+#ifdef MERIDIAN_BUGS
+    for (int bug = BUG_NONE + 1; bug < BUG_COUNT; bug++)
+        printf("%s\t%s\n", bug_text((enum bug)bug), bug_what((enum bug)bug));
+#endif
+    return 0;
+}
+
 int main(int argc, char **argv)
 {
     static struct totals totals;
@@ -69,6 +79,8 @@ int main(int argc, char **argv)
         fputs(options_usage, stdout);
         return 0;
     }
+    if (arguments.bugs)
+        return list_bugs();
     if (arguments.shrink)
         return shrink_seed(&arguments);
     for (uint64_t seed = arguments.first; seed <= arguments.last; seed++)

@@ -121,6 +121,9 @@ static const struct {
     {"--no-faults", offsetof(struct arguments, options.faults), false},
     {"--coverage", offsetof(struct arguments, coverage), true},
     {"--shrink", offsetof(struct arguments, shrink), true},
+#ifdef MERIDIAN_BUGS
+    {"--bugs", offsetof(struct arguments, bugs), true},
+#endif
     {"--help", offsetof(struct arguments, help), true},
 };
 

@@ -10,6 +10,7 @@ struct arguments {
     struct sim_options options;
     uint64_t first, last; /* seeds */
     bool coverage, shrink, help;
+    bool bugs; /* list the deliberate ones, in a build that has them */
 };
 
 extern const char options_usage[];

@@ -119,7 +119,9 @@ static void say_message(const struct message *message)
     cr_expect_eq(message->peer, fixture.peer);
     reader_init(&reader, header.body);
     uint32_t entries = message->has_entries ? (read_array(&reader, 1), read_array(&reader, 4096)) : 0;
-    if (!message->has_entries)
+    if (header.kind == MESSAGE_BYE && read_array(&reader, 1) == 1)
+        say("BYE kept %u", (unsigned)read_uint(&reader, UINT32_MAX));
+    else if (!message->has_entries)
         say("%s", message_kind_text(header.kind));
     for (uint32_t i = 0; i < entries; i++)
         header.kind == MESSAGE_OUTCOME ? say_outcome(&reader)

@@ -102,16 +102,16 @@ TABLE(drains_and_waits_for_what_runs,
       {"drain", "OUTCOME 3.1 returned dead"}, {"assign 4.1 command", "OUTCOME 4.1 returned dead"},
       {"later 20", ""}, {"ended 0 exit 0", "OUTCOME 1.1 completed dead"}, {"settled 3.1", ""},
       {"settled 1.1", ""}, {"later 29979", "TAKEN 2.1"}, {"later 1", "terminate 1"}, {"later 5000", "kill 1"},
-      {"ended 1 signal 9", "OUTCOME 2.1 returned dead"}, {"settled 2.1", "BYE"})
+      {"ended 1 signal 9", "OUTCOME 2.1 returned dead"}, {"settled 2.1", "BYE kept 0"})
 
 TABLE(drains_when_the_region_asks, {"assign 1.1 command", "start 0 1.1"}, {"ask 100", "ANSWER"},
       {"later 100", "TAKEN 1.1, terminate 0"}, {"ended 0 exit 0", "OUTCOME 1.1 returned dead"},
-      {"later 1000", "put spool 1, BYE"})
+      {"later 1000", "put spool 1, BYE kept 1"})
 
 TABLE(drains_without_a_region_onto_the_disk, {"assign 1.1 command", "start 0 1.1"}, {"down", ""},
       {"drain", ""}, {"ended 0 exit 0", ""}, {"later 0", "put spool 1"})
 
-TABLE(is_done_at_once_when_it_has_nothing, {"drain", "BYE"}, {"later 100000", ""})
+TABLE(is_done_at_once_when_it_has_nothing, {"drain", "BYE kept 0"}, {"later 100000", ""})
 
 Test(worker, is_done_after_bye)
 {
