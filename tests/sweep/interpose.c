@@ -7,18 +7,13 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/uio.h>
 #include <unistd.h>
 
 static struct interpose_plan plan = {.log = -1};
 static atomic_uint_fast64_t calls;
-
-void interpose_arm(const struct interpose_plan *new_plan)
-{
-    plan = *new_plan;
-    atomic_store(&calls, 0);
-}
 
 uint64_t interpose_count(void)
 {
@@ -70,18 +65,39 @@ static struct target target_of_path(const char *path)
                            .is_store = to_log && ends_in(path, "/store")};
 }
 
+/* The last file that was asked about: a look at /proc costs more than the call. */
+static _Thread_local struct {
+    int file;
+    dev_t device;
+    ino_t inode; /* 0 = none */
+    struct target target;
+} latest;
+
 static struct target target_of(int file)
 {
     char link[40], path[600];
-    if (plan.under == NULL)
+    struct stat status;
+    if (plan.under == NULL || fstat(file, &status) != 0)
         return (struct target){.watched = false};
+    if (latest.inode == status.st_ino && latest.device == status.st_dev && latest.file == file)
+        return latest.target;
     snprintf(link, sizeof link, "/proc/self/fd/%d", file);
     ssize_t size = readlink(link, path, sizeof path - 1);
     path[size < 0 ? 0 : size] = '\0';
-    struct target target = target_of_path(path);
-    if (target.watched)
-        target.dsync = (fcntl(file, F_GETFL) & O_DSYNC) != 0;
-    return target;
+    latest.file = file;
+    latest.device = status.st_dev;
+    latest.inode = status.st_ino;
+    latest.target = target_of_path(path);
+    if (latest.target.watched)
+        latest.target.dsync = (fcntl(file, F_GETFL) & O_DSYNC) != 0;
+    return latest.target;
+}
+
+void interpose_arm(const struct interpose_plan *new_plan)
+{
+    plan = *new_plan;
+    latest.inode = 0;
+    atomic_store(&calls, 0);
 }
 
 /* ---- the log ---- */
@@ -219,6 +235,7 @@ int unlink(const char *path)
 {
     struct target target = target_of_path(path);
     int result = (int)syscall(SYS_unlink, path);
+    latest.inode = 0; /* another file may get it */
     if (target.logged && result == 0)
         log_record(INTERPOSE_REMOVED, 0, NULL, 0);
     return result;

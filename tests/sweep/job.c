@@ -33,16 +33,14 @@ static struct job_put copy_put(const struct disk_put *put)
 }
 
 struct recorder {
-    uint32_t node;
-    struct job *job;
+    const char *role;
+    uint32_t commits[NODES_MAX];
+    uint32_t node;   /* whose commits are noted */
+    struct job *job; /* NULL: they are only counted */
 };
 
-static enum commit_fate note(void *context, const struct sim_node *node, const struct batch *batch)
+static void note_batch(struct job *job, const struct batch *batch)
 {
-    const struct recorder *recorder = context;
-    struct job *job = recorder->job;
-    if (node->index != recorder->node)
-        return COMMIT_GOOD;
     if (job->count == job->capacity) {
         job->capacity = job->capacity == 0 ? 64 : 2 * job->capacity;
         job->batches = realloc(job->batches, job->capacity * sizeof *job->batches);
@@ -57,24 +55,43 @@ static enum commit_fate note(void *context, const struct sim_node *node, const s
         to->puts[i] = copy_put(&batch->puts[i]);
     for (uint32_t i = 0; i < batch->erase_count; i++)
         to->erases[i] = (struct job_erase){batch->erases[i].table, batch->erases[i].number};
+}
+
+static enum commit_fate note(void *context, const struct sim_node *node, const struct batch *batch)
+{
+    struct recorder *recorder = context;
+    if (recorder->job != NULL && node->index == recorder->node)
+        note_batch(recorder->job, batch);
+    else if (recorder->job == NULL && strcmp(node->role->name, recorder->role) == 0)
+        recorder->commits[node->index]++;
     return COMMIT_GOOD;
 }
 
-bool job_record(uint32_t node, struct job *ret_job)
+static bool run(struct recorder *recorder)
 {
     static struct sim sim;
-    struct recorder recorder = {node, ret_job};
     struct sim_options options = job_options();
-    *ret_job = (struct job){.count = 0};
     options.fate = note;
-    options.fate_context = &recorder;
+    options.fate_context = recorder;
     if (!sim_init(&sim, &options, cluster_roles))
         return false;
-    ret_job->role = sim.nodes[node].role->name;
     sim_run(&sim);
     bool good = !sim.failed;
     sim_release(&sim);
     return good;
+}
+
+bool job_record(const char *role, struct job *ret_job)
+{
+    struct recorder recorder = {.role = role};
+    *ret_job = (struct job){.role = role};
+    if (!run(&recorder))
+        return false;
+    for (uint32_t node = 0; node < NODES_MAX; node++)
+        if (recorder.commits[node] > recorder.commits[recorder.node])
+            recorder.node = node;
+    recorder.job = ret_job;
+    return run(&recorder);
 }
 
 void job_release(struct job *job)

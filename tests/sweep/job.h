@@ -41,8 +41,8 @@ struct job {
 /* The options of the run that all sweeps share. */
 struct sim_options job_options(void);
 
-/* Run it and note what the node of that index commits. False if the run itself fails. */
-bool job_record(uint32_t node, struct job *ret_job);
+/* Run it and note what the busiest node of that role commits. False if the run itself fails. */
+bool job_record(const char *role, struct job *ret_job);
 void job_release(struct job *job);
 
 #endif

@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <malloc.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/mman.h>
@@ -180,6 +181,7 @@ static bool in_process(bool (*run)(struct work *work), struct work *work)
     pid_t process = fork();
     if (process == 0) {
         alarm(PROCESS_SECONDS_MAX);
+        mallopt(M_TRIM_THRESHOLD, STORE_MAX_BYTES); /* LMDB's pages come and go with each transaction */
         work->plan.under = work->replay->data;
         if (work->plan.nth != 0 || work->plan.log >= 0)
             interpose_arm(&work->plan);

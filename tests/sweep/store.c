@@ -252,7 +252,7 @@ static const struct {
 
 enum { SWEEPS = sizeof sweeps / sizeof *sweeps };
 
-/* Whose stores, by their number in the simulator; workers keep a spool only. */
+/* Whose stores: the roles in the simulator; workers keep a spool only. */
 static const char *const nodes[] = {"broker", "region"};
 
 static bool parse(int argc, char **argv, struct sweep *sweep, bool *chosen)
@@ -280,10 +280,10 @@ static bool parse(int argc, char **argv, struct sweep *sweep, bool *chosen)
     return is_node;
 }
 
-static void sweep_node(struct sweep *sweep, uint32_t node, const char *base, const bool *chosen)
+static void sweep_node(struct sweep *sweep, const char *role, const char *base, const bool *chosen)
 {
     struct job job;
-    if (!job_record(node, &job)) {
+    if (!job_record(role, &job)) {
         printf("FAILED: the job itself fails in the simulator\n");
         sweep->failures++;
         return;
@@ -314,7 +314,7 @@ int main(int argc, char **argv)
     }
     for (uint32_t node = 0; node < sizeof nodes / sizeof *nodes; node++)
         if (sweep.only_node == NULL || strcmp(sweep.only_node, nodes[node]) == 0)
-            sweep_node(&sweep, node, directory, chosen);
+            sweep_node(&sweep, nodes[node], directory, chosen);
     rmdir(directory);
     printf("%u failures\n", sweep.failures);
     return sweep.failures == 0 ? 0 : 1;
