@@ -328,6 +328,28 @@ Test(store, a_full_map_is_an_error_with_a_way_out)
     cr_assert_not_null(strstr(store_problem(store), data));
 }
 
+Test(store, what_a_crash_left_of_a_store_that_was_being_made_is_not_opened)
+{
+    static const char *const names[] = {"data.new", "data.new-lock"};
+    char path[128];
+    store_close(store);
+    store = NULL;
+    snprintf(path, sizeof path, "%s/store/data.mdb", data);
+    cr_assert_eq(unlink(path), 0);
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+        snprintf(path, sizeof path, "%s/store/%s", data, names[i]);
+        FILE *file = fopen(path, "w");
+        cr_assert(file != NULL && fputs("half a page", file) >= 0 && fclose(file) == 0);
+    }
+    open_again();
+    begin();
+    put(TABLE_STATES, 1, 0, 100, 1);
+    end();
+    open_again();
+    cr_assert(holds_now(TABLE_STATES, 1, 0, 100, 1));
+    cr_assert_neq(access(path, F_OK), 0);
+}
+
 Test(store, files_are_private)
 {
     static const char *const names[] = {"", "/data.mdb", "/lock.mdb", "/lock"};
