@@ -161,6 +161,13 @@ enum uplink_news uplink_on_link_down(struct uplink *uplink, const struct event *
     return end_session(uplink, event, outputs);
 }
 
+enum uplink_news uplink_on_malformed(struct uplink *uplink, const struct event *event,
+                                     struct outputs *outputs)
+{
+    outputs_trace(outputs, TRACE_MESSAGE_REFUSED, NULL, ERROR_MALFORMED, event->peer);
+    return uplink_on_link_down(uplink, event, outputs);
+}
+
 static void send_heartbeat(struct uplink *uplink, const struct event *event, struct outputs *outputs)
 {
     struct heartbeat heartbeat = {

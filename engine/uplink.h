@@ -62,6 +62,10 @@ enum uplink_news uplink_on_message(struct uplink *uplink, const struct event *ev
                                    const struct message_header *header, struct outputs *outputs);
 enum uplink_news uplink_on_link_down(struct uplink *uplink, const struct event *event,
                                      struct outputs *outputs);
+/* A message of the parent cannot be read. The session ends: a grant may have been in it, which nobody would
+ * ever answer for; the next session's INVENTORY shows that we do not have it. */
+enum uplink_news uplink_on_malformed(struct uplink *uplink, const struct event *event,
+                                     struct outputs *outputs);
 enum uplink_news uplink_on_timeout(struct uplink *uplink, const struct event *event, struct outputs *outputs);
 /* Appends END; the session is up. */
 void uplink_synced(struct uplink *uplink, const struct event *event, struct outputs *outputs);

@@ -268,20 +268,17 @@ static const struct {
                  {"workers", answer_workers},
                  {"drain", answer_drain}};
 
-void region_on_ask(struct region *region, const struct event *event, struct bytes body,
-                   struct outputs *outputs)
+bool region_on_ask(struct region *region, struct bytes body, struct outputs *outputs)
 {
     struct ask ask;
-    (void)event;
-    if (!ask_read(body, &ask)) {
-        region->counters.malformed++;
-        return;
-    }
+    if (!ask_read(body, &ask))
+        return false;
     for (size_t i = 0; i < sizeof questions / sizeof questions[0]; i++)
         if (bytes_are(ask.question, questions[i].question)) {
             questions[i].answer(region, &ask, outputs);
-            return;
+            return true;
         }
     write_map(answer_begin(region, ask.request, outputs), 0); /* a newer broker's question: nothing to say */
     outputs_message_end(outputs);
+    return true;
 }

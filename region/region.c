@@ -150,6 +150,10 @@ static void on_message(struct region *region, const struct event *event, struct 
                                 ? ERROR_UNKNOWN_VERSION
                             : header.kind == MESSAGE_KIND_COUNT ? ERROR_UNKNOWN_KIND
                                                                 : ERROR_NONE;
+    if (from_parent && (fault == ERROR_MALFORMED || fault == ERROR_UNKNOWN_VERSION)) {
+        region_on_parent_malformed(region, event, outputs);
+        return;
+    }
     if (fault != ERROR_NONE) {
         region->counters.malformed++;
         if (!from_parent)

@@ -56,6 +56,8 @@ void region_put_meta(struct region *region, struct outputs *outputs);
 /* ---- upward.c ---- */
 void region_on_parent_message(struct region *region, const struct event *event,
                               const struct message_header *header, struct outputs *outputs);
+/* Something of the broker cannot be read: the session ends. */
+void region_on_parent_malformed(struct region *region, const struct event *event, struct outputs *outputs);
 /* The session with the broker ended: what was not answered is sent again in the next. */
 void region_on_parent_ended(struct region *region);
 /* Go on with INVENTORY rows and unsent outcomes, as far as the step has room. */
@@ -107,7 +109,7 @@ void place_slots(struct region *region, uint16_t class, uint32_t *ret_slots, uin
 uint64_t place_least_tasks(const struct child *worker);
 
 /* ---- answers.c ---- */
-void region_on_ask(struct region *region, const struct event *event, struct bytes body,
-                   struct outputs *outputs);
+/* False if it cannot be read. */
+bool region_on_ask(struct region *region, struct bytes body, struct outputs *outputs);
 
 #endif

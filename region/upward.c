@@ -190,6 +190,13 @@ static const struct {
     void (*on_entry)(struct region *, struct reader *, struct outputs *);
 } messages[] = {{MESSAGE_ASSIGN, on_assign}, {MESSAGE_STOP, on_stop}, {MESSAGE_SETTLED, on_settled}};
 
+void region_on_parent_malformed(struct region *region, const struct event *event, struct outputs *outputs)
+{
+    region->counters.malformed++;
+    if (uplink_on_malformed(&region->uplink, event, outputs) == UPLINK_ENDED)
+        region_on_parent_ended(region);
+}
+
 void region_on_parent_message(struct region *region, const struct event *event,
                               const struct message_header *header, struct outputs *outputs)
 {
@@ -207,7 +214,8 @@ void region_on_parent_message(struct region *region, const struct event *event,
         break;
     }
     if (header->kind == MESSAGE_ASK) {
-        region_on_ask(region, event, header->body, outputs);
+        if (!region_on_ask(region, header->body, outputs))
+            region_on_parent_malformed(region, event, outputs);
         return;
     }
     for (size_t i = 0; i < sizeof messages / sizeof messages[0]; i++) {
@@ -218,7 +226,8 @@ void region_on_parent_message(struct region *region, const struct event *event,
         uint32_t count = read_array(&reader, 16) == 0 ? 0 : read_array(&reader, FRAME_ENTRIES_MAX);
         for (uint32_t entry = 0; entry < count && !reader_failed(&reader); entry++)
             messages[i].on_entry(region, &reader, outputs);
-        region->counters.malformed += reader_failed(&reader);
+        if (reader_failed(&reader))
+            region_on_parent_malformed(region, event, outputs);
     }
 }
 

@@ -199,14 +199,12 @@ static uint64_t read_deadline_ms(struct bytes body, uint64_t otherwise)
     return otherwise;
 }
 
-static void on_ask(struct worker *worker, const struct event *event, struct bytes body,
+static bool on_ask(struct worker *worker, const struct event *event, struct bytes body,
                    struct outputs *outputs)
 {
     struct ask ask;
-    if (!ask_read(body, &ask)) {
-        outputs_trace(outputs, TRACE_MESSAGE_REFUSED, NULL, ERROR_MALFORMED, event->peer);
-        return;
-    }
+    if (!ask_read(body, &ask))
+        return false;
     if (bytes_are(ask.question, "drain"))
         worker_drain(worker, event, read_deadline_ms(ask.body, worker->options.drain_deadline_ms), outputs);
     struct writer *writer =
@@ -214,14 +212,15 @@ static void on_ask(struct worker *worker, const struct event *event, struct byte
     answer_write_head(writer, ask.request);
     write_map(writer, 0); /* a drain has begun; of any other question: the region knows as much as we do */
     outputs_message_end(outputs);
+    return true;
 }
 
 /* ---- messages ---- */
 
 typedef void (*read_entry)(struct worker *, struct reader *, const struct event *, struct outputs *);
 
-/* [[entry, ...]]. What cannot be read is refused from there on, and counted. */
-static void read_entries(struct worker *worker, const struct event *event, struct bytes body,
+/* [[entry, ...]]. False from the first on that cannot be read. */
+static bool read_entries(struct worker *worker, const struct event *event, struct bytes body,
                          read_entry read_one, struct outputs *outputs)
 {
     struct reader reader;
@@ -230,8 +229,7 @@ static void read_entries(struct worker *worker, const struct event *event, struc
     uint32_t entries = fields == 0 ? 0 : read_array(&reader, FRAME_ENTRIES_MAX);
     for (uint32_t i = 0; i < entries && !reader_failed(&reader); i++)
         read_one(worker, &reader, event, outputs);
-    if (reader_failed(&reader))
-        outputs_trace(outputs, TRACE_MESSAGE_REFUSED, NULL, ERROR_MALFORMED, event->peer);
+    return !reader_failed(&reader);
 }
 
 /* What the region may say before our END has reached it: about rows of the INVENTORY, never a new grant. */
@@ -245,20 +243,17 @@ static const struct {
     {MESSAGE_SETTLED, true, read_settled},
 };
 
-void assign_on_message(struct worker *worker, const struct event *event, const struct message_header *header,
+bool assign_on_message(struct worker *worker, const struct event *event, const struct message_header *header,
                        struct outputs *outputs)
 {
     bool up = uplink_is_up(&worker->uplink);
-    if (up && header->kind == MESSAGE_ASK) {
-        on_ask(worker, event, header->body, outputs);
-        return;
-    }
+    if (up && header->kind == MESSAGE_ASK)
+        return on_ask(worker, event, header->body, outputs);
     for (size_t i = 0; i < sizeof entry_messages / sizeof entry_messages[0]; i++)
-        if (entry_messages[i].kind == header->kind && (up || entry_messages[i].before_end)) {
-            read_entries(worker, event, header->body, entry_messages[i].read_one, outputs);
-            return;
-        }
+        if (entry_messages[i].kind == header->kind && (up || entry_messages[i].before_end))
+            return read_entries(worker, event, header->body, entry_messages[i].read_one, outputs);
     outputs_trace(outputs, TRACE_MESSAGE_REFUSED, NULL, ERROR_UNKNOWN_KIND, event->peer);
+    return true;
 }
 
 /* ---- INVENTORY and TAKEN ---- */

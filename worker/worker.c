@@ -179,7 +179,8 @@ static void on_news(struct worker *worker, enum uplink_news news, const struct e
         assign_inventory(worker, event, outputs);
         break;
     case UPLINK_MESSAGE:
-        assign_on_message(worker, event, header, outputs);
+        if (!assign_on_message(worker, event, header, outputs))
+            on_news(worker, uplink_on_malformed(&worker->uplink, event, outputs), event, NULL, outputs);
         break;
     case UPLINK_ENDED: /* what it did not settle is sent in the next one, and spooled meanwhile */
         worker->inventory = worker->resend = 0;
@@ -190,8 +191,9 @@ static void on_news(struct worker *worker, enum uplink_news news, const struct e
 static void on_message(struct worker *worker, const struct event *event, struct outputs *outputs)
 {
     struct message_header header;
-    if (peer_port(event->peer) != PORT_PARENT || message_read(event->frame, &header) != READER_OK) {
-        outputs_trace(outputs, TRACE_MESSAGE_REFUSED, NULL, ERROR_MALFORMED, event->peer);
+    if (peer_port(event->peer) != PORT_PARENT || message_read(event->frame, &header) != READER_OK ||
+        header.version < PROTOCOL_VERSION_MIN || header.version > PROTOCOL_VERSION_MAX) {
+        on_news(worker, uplink_on_malformed(&worker->uplink, event, outputs), event, NULL, outputs);
         return;
     }
     on_news(worker, uplink_on_message(&worker->uplink, event, &header, outputs), event, &header, outputs);

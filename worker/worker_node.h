@@ -100,7 +100,8 @@ void spool_on_timeout(struct worker *worker, const struct event *event, struct o
 uint64_t spool_deadline_ns(const struct worker *worker);
 
 /* ---- assign.c: what the region says ---- */
-void assign_on_message(struct worker *worker, const struct event *event, const struct message_header *header,
+/* False if it cannot be read to its end. */
+bool assign_on_message(struct worker *worker, const struct event *event, const struct message_header *header,
                        struct outputs *outputs);
 /* INVENTORY rows of a session that was welcomed, then END; goes on with every TIMEOUT. */
 void assign_inventory(struct worker *worker, const struct event *event, struct outputs *outputs);

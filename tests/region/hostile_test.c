@@ -72,13 +72,14 @@ Test(hostile, bytes_that_are_no_message_are_refused)
     cr_expect_str_empty(fixture.text, "its session goes on");
 }
 
-Test(hostile, what_the_broker_garbles_is_dropped)
+/* A grant may have been in it: only the next session's INVENTORY shows that it did not come. */
+Test(hostile, what_the_broker_garbles_ends_the_session)
 {
     connect_worker();
     deliver(fixture.parent, "\xc1", 1);
     cr_expect_str_empty(fixture.text);
     fixture_act("assign 1.1");
-    cr_expect_str_eq(fixture.text, GIVEN_1);
+    cr_expect_str_empty(fixture.text, "a session that has ended brings nothing");
 }
 
 Test(hostile, a_cut_entry_ends_the_workers_session)

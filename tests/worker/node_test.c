@@ -232,3 +232,19 @@ Test(worker, a_long_inventory_takes_several_steps)
     cr_expect_eq(outcomes, TASKS);
     cr_expect(steps > 4);
 }
+
+/* A grant may have been in it: only the next session's INVENTORY shows that it did not come. */
+Test(worker, what_the_region_garbles_ends_the_session)
+{
+    static const struct row after[] = {{"assign 1.1 command", ""}, {0}};
+    fixture_connect();
+    struct writer writer = fixture_begin_frame(MESSAGE_SETTLED);
+    write_array(&writer, 1);
+    write_array(&writer, 0);
+    fixture.frame[1]++; /* the version */
+    struct event event = {.kind = EVENT_MESSAGE, .peer = fixture.peer, .now_ns = fixture.now_ns};
+    event.frame = writer_bytes(&writer);
+    outputs_begin_step(&fixture.outputs);
+    worker_step(fixture.worker, &event, &fixture.outputs);
+    fixture_run(after);
+}
