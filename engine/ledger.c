@@ -269,7 +269,7 @@ void ledger_assign(struct ledger *ledger, uint32_t index, struct child *child, s
     struct task *task = ledger_task(ledger, index);
     ASSERT(task->state == TASK_READY);
     ASSERT(fence_compare(fence, task->fence) > 0);
-    ready_remove(&ledger->ready, &ledger->tasks, index);
+    ready_take(&ledger->ready, &ledger->tasks, index);
     task->fence = fence;
     task->flags &= (uint8_t)~TASK_GRANT_LOST;
     task->reason = REASON_SENT;

@@ -71,11 +71,6 @@ void ready_remove(struct ready *ready, const struct slab *tasks, uint32_t index)
     struct ready_class *class = &ready->classes[task->class];
     int priority = task->priority;
     ASSERT(class->count > 0);
-    if (class->first[priority] == index) {
-        class->served =
-            class->pass[priority]; /* its turn came, or it left the head; either way the turn is over */
-        class->pass[priority] += stride[priority];
-    }
     if (task->next != 0)
         at(tasks, task->next)->previous = task->previous;
     else
@@ -88,6 +83,16 @@ void ready_remove(struct ready *ready, const struct slab *tasks, uint32_t index)
     if (--class->count == 0)
         ring_remove(ready, task->class);
     ready->count--;
+}
+
+void ready_take(struct ready *ready, const struct slab *tasks, uint32_t index)
+{
+    const struct task *task = at(tasks, index);
+    struct ready_class *class = &ready->classes[task->class];
+    ASSERT(class->first[task->priority] == index);
+    class->served = class->pass[task->priority];
+    class->pass[task->priority] += stride[task->priority];
+    ready_remove(ready, tasks, index);
 }
 
 uint32_t ready_peek(const struct ready *ready, uint16_t class)

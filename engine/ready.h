@@ -28,7 +28,10 @@ struct ready {
 enum ready_end { READY_TAIL, READY_HEAD };
 
 void ready_add(struct ready *ready, const struct slab *tasks, uint32_t task, enum ready_end end);
+/* It will not run now: its priority has not had its turn. */
 void ready_remove(struct ready *ready, const struct slab *tasks, uint32_t task);
+/* It runs: the first of its priority, which pays for the turn. */
+void ready_take(struct ready *ready, const struct slab *tasks, uint32_t task);
 /* The task of `class` that is next in turn, 0 if none; does not take it. */
 uint32_t ready_peek(const struct ready *ready, uint16_t class);
 /* The first class of the ring, 0 if no task is ready; ready_turn makes the next one first. */

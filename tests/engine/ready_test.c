@@ -39,7 +39,7 @@ static uint32_t take(uint16_t class)
 {
     uint32_t index = ready_peek(ready, class);
     if (index != 0)
-        ready_remove(ready, &tasks, index);
+        ready_take(ready, &tasks, index);
     return index;
 }
 
@@ -165,6 +165,23 @@ Test(ready, a_class_without_tasks_leaves_the_ring)
     cr_expect_eq(ready->ring_count, 0);
     add(3, PRIORITY_LOW, READY_TAIL);
     cr_expect_eq(ready_first_class(ready), 3);
+}
+
+/* A task that is cancelled or has expired at the head did not run in its priority's turn. */
+Test(ready, what_leaves_unrun_pays_for_no_turn)
+{
+    uint32_t low[8], turn = 0;
+    for (int i = 0; i < 8; i++)
+        low[i] = add(1, PRIORITY_LOW, READY_TAIL);
+    for (int i = 0; i < 200; i++)
+        add(1, PRIORITY_CRITICAL, READY_TAIL);
+    while (take(1) != low[0]) {
+    }
+    for (int i = 0; i < 6; i++)
+        ready_remove(ready, &tasks, low[1 + i]);
+    while (take(1) != low[7])
+        turn++;
+    cr_expect_leq(turn, 64);
 }
 
 /* The queues against a plain list, over many random moves. */
