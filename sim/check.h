@@ -28,6 +28,7 @@ struct attempt {
     bool reported; /* its OUTCOME has reached the region, in the region's present life */
     bool recorded; /* and is on the region's disk */
     bool settled;  /* SETTLED for it has reached the worker */
+    uint64_t assigned_ns;
 };
 
 /* One task, over the whole cluster. */

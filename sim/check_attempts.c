@@ -23,8 +23,10 @@ void attempts_assigned(struct sim *sim, const struct way *way, uint32_t task,
     struct checked *checked = &sim->checks->tasks[task];
     struct attempt *attempt = check_attempt(sim, task, entry->fence);
     bool marked = entry->flags & ASSIGN_DUP_POSSIBLE;
+    /* ASSIGNs of one batch to two workers have no order: the session of one of them has ended. */
     for (uint32_t i = 0; i < checked->attempt_count && attempt == NULL; i++)
         if (checked->attempts[i].region == way->from->index &&
+            checked->attempts[i].assigned_ns < sim->now_ns &&
             fence_compare(checked->attempts[i].fence, entry->fence) > 0)
             violation(sim, 3, "%s assigns task %u under %s after %s", way->from->name, task,
                       check_fence_text(entry->fence, 0), check_fence_text(checked->attempts[i].fence, 1));
@@ -44,7 +46,8 @@ void attempts_assigned(struct sim *sim, const struct way *way, uint32_t task,
                                              .region = way->from->index,
                                              .worker = way->to,
                                              .worker_life = way->to_life,
-                                             .dup_possible = marked};
+                                             .dup_possible = marked,
+                                             .assigned_ns = sim->now_ns};
     progress_granted(sim, way->from, task);
 }
 
