@@ -55,7 +55,9 @@ void broker_free(struct broker *broker)
 
 /* ---- start ---- */
 
-/* META 1: [instance, boot, epoch] */
+/* META 1: [instance, boot, epoch, custody floor, restored at] */
+enum { META_FIELDS = 5, META_FIELDS_MIN = 3 };
+
 static void restore_meta(struct broker *broker, struct bytes value)
 {
     struct reader reader;
@@ -64,7 +66,11 @@ static void restore_meta(struct broker *broker, struct bytes value)
     struct bytes instance = read_bin(&reader, INSTANCE_BYTES, INSTANCE_BYTES);
     broker->boot = read_uint(&reader, UINT64_MAX);
     broker->epoch = (uint32_t)read_uint(&reader, UINT32_MAX);
-    read_skip(&reader, fields, 3);
+    if (fields > META_FIELDS_MIN)
+        broker->custody_floor = (uint32_t)read_uint(&reader, UINT32_MAX);
+    if (fields > META_FIELDS_MIN + 1)
+        broker->restored_ms = read_uint(&reader, UINT64_MAX);
+    read_skip(&reader, fields, META_FIELDS);
     ASSERT(!reader_failed(&reader)); /* the store's seal was good: we wrote this */
     memcpy(broker->instance, instance.data, INSTANCE_BYTES);
 }
@@ -108,13 +114,18 @@ static void start(struct broker *broker, const struct event *event, struct outpu
     broker->boot++;
     uint32_t wall_s = (uint32_t)(event->wall_ms / 1000);
     broker->epoch = broker->epoch + 1 > wall_s ? broker->epoch + 1 : wall_s;
+    if (broker->options.restored > 0)
+        broker_raise_floor(broker, event, outputs);
     struct writer *writer = outputs_put(outputs, TABLE_META, 1, 0);
-    write_array(writer, 3);
+    write_array(writer, META_FIELDS);
     write_bin(writer, (struct bytes){broker->instance, INSTANCE_BYTES});
     write_uint(writer, broker->boot);
     write_uint(writer, broker->epoch);
+    write_uint(writer, broker->custody_floor);
+    write_uint(writer, broker->restored_ms);
     outputs_put_end(outputs);
     ledger_start(&broker->tasks, outputs);
+    broker_mark_restored(broker);
     restore_recent(broker);
     children_start(&broker->tasks.children, event, broker->epoch);
     broker->dispatch = true;

@@ -6,7 +6,7 @@
  * query.c        QUERY: rows of its own, asked for at the regions, put together; query_rows.c,
  * query_workers.c regions.c      messages of regions; grants that end by loss route.c        which region:
  * constraints, then geo_nearest with credit late.c         outcomes that came too late settle.c       the one
- * place where a task ends here */
+ * place where a task ends here restored.c     what a store put back from a backup cannot know */
 #ifndef MERIDIAN_BROKER_BROKER_STATE_H
 #define MERIDIAN_BROKER_BROKER_STATE_H
 
@@ -57,8 +57,10 @@ struct broker {
     uint8_t instance[INSTANCE_BYTES];
     uint64_t boot;
     uint32_t epoch;
-    bool dispatch;  /* something became ready, or credit came free */
-    bool more_work; /* a cursor stopped for want of room */
+    uint32_t custody_floor; /* no custody granted before the last restored backup is as high; durable */
+    uint64_t restored_ms;   /* wall time of the start from it, 0 = never; durable */
+    bool dispatch;          /* something became ready, or credit came free */
+    bool more_work;         /* a cursor stopped for want of room */
     bool draining;
     bool full;            /* above the watermark */
     uint64_t receipts_ns; /* when what clients have received is put, 0 = nothing to put */
@@ -90,6 +92,20 @@ void broker_on_child_message(struct broker *broker, const struct event *event,
                              const struct message_header *header, struct outputs *outputs);
 /* Go on ending the grants of lost regions and dealing with what sweeping ones did not claim. */
 void broker_sweep(struct broker *broker, struct outputs *outputs);
+
+/* ---- restored.c ---- */
+/* At START from a restored backup, before META is put: the floor rises. */
+void broker_raise_floor(struct broker *broker, const struct event *event, struct outputs *outputs);
+/* At every START: the marks of tasks that have lived since before the backup. */
+void broker_mark_restored(struct broker *broker);
+/* It was granted, if ever, before the last restored backup: what became of it since is not known. */
+bool broker_is_restored(const struct broker *broker, const struct task *task);
+/* A submitted id may be one that was accepted, and run, in what a restored backup has forgotten. */
+bool broker_may_have_run(const struct broker *broker, const struct task_id *id);
+/* The fence of a task's next grant. */
+struct fence broker_next_fence(const struct broker *broker, const struct task *task);
+/* Four bits of the custody that reported an end, as an ended id keeps them. */
+uint32_t broker_custody_bits(uint64_t custody);
 
 /* ---- route.c ---- */
 /* The region that a task of `class` goes to now, NULL if none has credit. */

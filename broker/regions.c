@@ -95,7 +95,7 @@ static enum settled_status judge(struct broker *broker, struct child *region,
         const struct ended_entry *ended = ledger_find_ended(&broker->tasks, &entry->id);
         if (ended == NULL)
             return SETTLED_UNKNOWN;
-        bool same = (ended->arrival_and_bits >> 4 & 15) == (entry->fence.custody & 15);
+        bool same = (ended->arrival_and_bits >> 4 & 15) == broker_custody_bits(entry->fence.custody);
         return same ? SETTLED_RECORDED : SETTLED_STALE;
     }
     struct task *task = ledger_task(&broker->tasks, index);
@@ -224,14 +224,14 @@ static void lost(struct broker *broker, struct child *region, uint32_t index, st
     }
 }
 
-/* Same boot: it never got the ASSIGN; a higher boot: it never committed it. Either way it never started it.
- */
+/* Same boot: it never got the ASSIGN; a higher boot: it never committed it. Either way it never started it,
+ * unless the grant is older than a restored backup: then it may have ended, and its fence is used up. */
 static void unclaimed(struct broker *broker, struct child *region, uint32_t index, struct outputs *outputs)
 {
     struct task *task = ledger_task(&broker->tasks, index);
     if (task->flags & TASK_CANCELLING)
         broker_end(broker, index, TASK_CANCELLED, "cancelled", outputs);
-    else if (!region->restarted)
+    else if (!region->restarted && !broker_is_restored(broker, task))
         ledger_assign_again(&broker->tasks, index, region, outputs);
     else
         ledger_requeue(&broker->tasks, index, READY_HEAD, 0, REASON_NONE, outputs);

@@ -129,9 +129,11 @@ void broker_dispatch(struct broker *broker, struct outputs *outputs)
         }
         barren = 0;
         uint32_t index = ready_peek(&tasks->ready, class);
-        struct task *task = ledger_task(tasks, index);
-        struct fence fence = {.custody = task->fence.custody + 1};
-        ledger_assign(tasks, index, region, fence, outputs);
+        const struct task *task = ledger_task(tasks, index);
+        bool restored = broker_is_restored(broker, task);
+        ledger_assign(tasks, index, region, broker_next_fence(broker, task), outputs);
+        if (restored)
+            ledger_put_state(tasks, index, outputs); /* its mark: until now its custody said it */
     }
     broker->dispatch = false;
 }

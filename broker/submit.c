@@ -199,7 +199,13 @@ static uint32_t take(struct broker *broker, const struct event *event, struct by
         return 0;
     }
     fields->timeout_ms = 0; /* of an attempt: the region's business, which reads it in the envelope */
-    struct acceptance acceptance = {.id = verdict->id, .fields = fields, .envelope = envelope};
+    struct acceptance acceptance = {
+        .id = verdict->id,
+        .fields = fields,
+        .envelope = envelope,
+        .fence = {.custody = broker->custody_floor},
+        .flags = fields->has_id && broker_may_have_run(broker, &verdict->id) ? TASK_DUP_POSSIBLE : 0,
+    };
     task = ledger_accept(&broker->tasks, &acceptance, outputs);
     if (task == 0 && broker->tasks.classes.count == CLASSES_MAX &&
         broker->tasks.tasks.live < broker->options.tasks_max) {

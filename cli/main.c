@@ -18,11 +18,17 @@ static const struct argp_option run_options[] = {
     {"config", 'c', "FILE", 0, "Configuration of the node (see conf/)", 0},
     {"insecure", 'i', NULL, 0, "Listen beyond loopback without encryption", 0},
     {"set", 's', "SECTION.KEY=VALUE", 0, "Override one key of it; may be repeated", 0},
+    {"restored", 'r', NULL, 0,
+     "Broker: its store is a backup that was put back, or empty since the disk was lost. For this start "
+     "only; "
+     "give it once more for each time before that this copy was put back",
+     0},
     {0},
 };
 
 struct run_input {
-    const char *config;
+    const char *role, *config;
+    uint32_t restored;
     char *overrides[OVERRIDES_MAX];
     int override_count;
 };
@@ -42,6 +48,12 @@ static error_t parse_run(int key, char *text, struct argp_state *state)
             usage_error("--set: at most %d times", OVERRIDES_MAX);
         input->overrides[input->override_count++] = text;
         return 0;
+    case 'r':
+        if (strcmp(input->role, "broker") != 0)
+            usage_error("--restored: only a broker's store is put back; start a %s with an empty directory",
+                        input->role);
+        input->restored++;
+        return 0;
     case ARGP_KEY_ARG:
         usage_error("%s: run takes no further words", text);
     default:
@@ -55,15 +67,15 @@ static int run_node(const char *role, int argc, char **argv)
         .options = run_options,
         .parser = parse_run,
         .doc = "Run one node until SIGTERM.\vExample: meridian region run -c eu.ini --set "
-               "region.worker_grace=3s",
+               "region.worker_grace=3s\n         meridian broker run -c broker.ini --restored",
     };
-    struct run_input input = {0};
+    struct run_input input = {.role = role};
     char program[64];
     snprintf(program, sizeof program, "meridian %s run", role);
     options_parse(&argp, program, argc, argv, &input);
     if (input.config == NULL)
         usage_error("no configuration: give one with -c FILE (samples are in conf/)");
-    return cli_run(role, input.config, input.override_count, input.overrides);
+    return cli_run(role, input.config, input.override_count, input.overrides, input.restored);
 }
 
 static bool print_run(const char *role, int argc, char **argv)

@@ -114,7 +114,8 @@ static int run_worker(const struct config *config)
     return code;
 }
 
-int cli_run(const char *role_name, const char *config_path, int override_count, char **overrides)
+int cli_run(const char *role_name, const char *config_path, int override_count, char **overrides,
+            uint32_t restored)
 {
     static int (*const runs[ROLE_COUNT])(const struct config *) = {run_broker, run_region, run_worker};
     enum role role = role_of(role_name);
@@ -128,6 +129,7 @@ int cli_run(const char *role_name, const char *config_path, int override_count, 
         fprintf(stderr, "meridian: %s\n", problem.text);
         return EXIT_USAGE;
     }
+    config->broker.restored = restored;
     int code = runs[role](config);
     config_free(config);
     return code;

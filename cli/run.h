@@ -6,9 +6,12 @@
 #ifndef MERIDIAN_CLI_RUN_H
 #define MERIDIAN_CLI_RUN_H
 
-/* `role` is "broker", "region" or "worker"; overrides are "section.key=value". Must be called while the
- * process has one thread and no zmq context: a worker forks its launcher. */
-int cli_run(const char *role, const char *config_path, int override_count, char **overrides);
+#include <stdint.h>
+
+/* `role` is "broker", "region" or "worker"; overrides are "section.key=value"; `restored` is broker_options'.
+ * Must be called while the process has one thread and no zmq context: a worker forks its launcher. */
+int cli_run(const char *role, const char *config_path, int override_count, char **overrides,
+            uint32_t restored);
 
 /* Says whether the file is good, without starting anything. */
 int cli_config_check(const char *config_path);

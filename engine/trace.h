@@ -50,7 +50,8 @@ enum trace_level { TRACE_DEBUG, TRACE_INFO, TRACE_WARN };
     X(DRAIN_DONE, INFO, "drained")                                                                           \
     X(SPOOLED, DEBUG, "outcome spooled as %a")                                                               \
     X(STOPPED, INFO, "process in slot %a told to end (signal %b)")                                           \
-    X(RESTORED, INFO, "restored %a tasks, %b grants")
+    X(RESTORED, INFO, "restored %a tasks, %b grants")                                                        \
+    X(BACKUP_RESTORED, WARN, "restored from a backup: custodies rise above %a, %b tasks are marked")
 
 enum trace_code {
 #define X(name, level, text) TRACE_##name,

@@ -19,6 +19,8 @@
     X(FENCE_UNCHECKED, "fence_unchecked", "a region takes an outcome under any fence")                       \
     X(CUSTODY_UNCHECKED, "custody_unchecked", "the broker takes an outcome under any custody")               \
     X(LOSS_UNMARKED, "loss_unmarked", "a lost worker's task is granted again unmarked")                      \
+    X(CUSTODY_AFTER_RESTORE_FALLS, "custody_after_restore_falls",                                            \
+      "custodies go on where a restored backup ends")                                                        \
     X(RERUN_UNMARKED, "rerun_unmarked", "a lost region's task goes elsewhere unmarked")                      \
     X(REQUEUED_TWICE, "requeued_twice", "a lost worker's task is put back twice")                            \
     X(RETRY_IN_BOTH_TIERS, "retry_in_both_tiers", "the broker too tries a failed task again")                \

@@ -156,5 +156,5 @@ void nodes_server(const struct nodes *nodes, char *to, size_t size)
 
 int nodes_be_one(char **arguments)
 {
-    return cli_run(arguments[0], arguments[1], 0, NULL);
+    return cli_run(arguments[0], arguments[1], 0, NULL, 0);
 }

@@ -1,0 +1,57 @@
+/* restored.c - a broker whose store was put back from a backup: it does not know what it did afterwards.
+ *
+ * In the history that is lost any task may have been granted, run and ended, and ids accepted that are
+ * unknown now. So every grant from here on has a custody above all that were given out (the floor), every
+ * task that lived in the backup is marked, and what regions still hold of the lost history is refused like
+ * anything under an old custody: stopped when claimed, stale when it ended, unknown without a task. Nothing
+ * is rewritten at the start: a custody below the floor is the mark until the next grant, which raises the
+ * custody and puts the state. New tasks begin at the floor. */
+#include "broker/broker_state.h"
+#include "proto/bug.h"
+
+#define FLOOR_STEP (1u << 24)                            /* more grants than any task has had */
+#define FLOOR_MAX (UINT32_MAX / FLOOR_STEP * FLOOR_STEP) /* after 255 restores it stays */
+
+void broker_raise_floor(struct broker *broker, const struct event *event, struct outputs *outputs)
+{
+    for (uint32_t i = 0; i < broker->options.restored && broker->custody_floor < FLOOR_MAX; i++)
+        if (!BUG(CUSTODY_AFTER_RESTORE_FALLS))
+            broker->custody_floor += FLOOR_STEP;
+    broker->restored_ms = event->wall_ms;
+    outputs_trace(outputs, TRACE_BACKUP_RESTORED, NULL, broker->custody_floor, broker->tasks.tasks.live);
+}
+
+bool broker_is_restored(const struct broker *broker, const struct task *task)
+{
+    return task->fence.custody < broker->custody_floor;
+}
+
+void broker_mark_restored(struct broker *broker)
+{
+    for (uint32_t index = 1; index < broker->tasks.tasks.next_fresh; index++) {
+        struct task *task = ledger_task(&broker->tasks, index);
+        if (broker_is_restored(broker, task))
+            task->flags |= TASK_DUP_POSSIBLE;
+    }
+}
+
+bool broker_may_have_run(const struct broker *broker, const struct task_id *id)
+{
+    uint64_t made_ms = task_id_time_ms(id), now_ms = broker->tasks.wall_ms;
+    if (broker->restored_ms == 0 || now_ms > broker->restored_ms + broker->ended.dedupe_ttl_ms)
+        return false; /* never, or nobody may submit an id as old any more */
+    bool made_since = made_ms > broker->restored_ms && made_ms <= now_ms;
+    return !made_since; /* ids that do not tell their time may be old too */
+}
+
+struct fence broker_next_fence(const struct broker *broker, const struct task *task)
+{
+    uint32_t last = task->fence.custody;
+    return (struct fence){.custody = (last > broker->custody_floor ? last : broker->custody_floor) + 1};
+}
+
+/* The same custody below and above a floor must not look alike: first grants are the most common. */
+uint32_t broker_custody_bits(uint64_t custody)
+{
+    return (uint32_t)(custody + custody / FLOOR_STEP * 5) & 15;
+}
