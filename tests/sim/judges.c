@@ -182,6 +182,7 @@ Test(judges, see_fences_fall)
     judge_in_custody(5);
     judge_assigned(W1, 5, second, false);
     check_booked(&judged, EU, 5)->granted = (struct fence){0, 0, 0}; /* as after a lost disk */
+    judged.now_ns++;                                                 /* in another batch */
     judge_assigned(W1, 5, first, false);
     JUDGE_SAYS("eu assigns task 5 under 1.7.1 after 1.7.2");
 }
