@@ -206,12 +206,12 @@ class Cluster:
             self.worker(worker, slots=slots)
         self.wait_up()
 
-    def start(self, name: str) -> None:
+    def start(self, name: str, *options: str) -> None:
         node = self.nodes[name]
         node.lives += 1
         with open(node.log, "ab") as log:
-            node.process = subprocess.Popen([BIN, node.role, "run", "-c", str(node.config)], stdout=log,
-                                            stderr=log, stdin=subprocess.DEVNULL, preexec_fn=die_with_parent,
+            node.process = subprocess.Popen([BIN, node.role, "run", "-c", str(node.config), *options],
+                                            stdout=log, stderr=log, stdin=subprocess.DEVNULL, preexec_fn=die_with_parent,
                                             env={**os.environ, MARK: node.life})
         node.ended_by_us = False
 

@@ -1,4 +1,5 @@
 """What is on disk: a full store, and the restart of every node with tasks in every state."""
+import shutil
 import unittest
 
 from cluster import Cluster, free_port, loopback, meridian, wait_until
@@ -130,6 +131,38 @@ class Store(unittest.TestCase):
         first = client.result(id)
         self.assertEqual(b"kept\n", first.output)
         self.assertEqual(first, client.result(id))
+
+    def test_a_restored_backup_of_the_broker_grants_above_what_it_forgot(self):
+        cluster = self.cluster
+        cluster.broker()
+        client = cluster.client()
+        gate, store, copy = (cluster.directory / name for name in ("gate", "broker", "copy"))
+        tell_fence = ["sh", "-c", f"until [ -e {gate} ]; do sleep 0.05; done; echo $MERIDIAN_FENCE"]
+        ended, running = client.submit(["sh", "-c", "echo $MERIDIAN_FENCE"]), client.submit(tell_fence)
+        cluster.terminate("broker")
+        shutil.copytree(store, copy)
+        cluster.start("broker")
+        cluster.region("eu")
+        cluster.worker("eu/w1")
+        lost = client.result(ended)
+        self.assertFalse(lost.dup_possible)
+        self.assertEqual("running", cluster.wait_state(client, running, "running")["state"])
+        unknown = client.submit(["true"])
+        self.assertEqual("completed", client.result(unknown).state)
+        cluster.kill("broker")
+        shutil.rmtree(store)
+        shutil.copytree(copy, store)
+        cluster.start("broker", "--restored")
+        cluster.wait_up()
+        gate.touch()
+        results = client.results([ended, running], timeout_ms=30000)
+        for result in results.values():
+            self.assertEqual("completed", result.state)
+            self.assertTrue(result.dup_possible)
+        self.assertGreater(results[ended].output, lost.output, "the fence of the second run is no higher")
+        self.assertEqual(f"{(1 << 24) + 1:08x}", results[ended].output.decode()[:8])
+        self.assertEqual({ended, running}, {row["id"] for row in client.query("tasks", dup=True)})
+        self.assertEqual([], client.query("tasks", ids=[unknown]))
 
     def test_two_brokers_with_one_store(self):
         cluster = self.cluster
