@@ -245,6 +245,17 @@ Test(restored, ids_that_may_be_of_the_lost_history_are_marked)
     cr_expect_not(is_marked(fixture_id(7)), "as long as ids are known, and no longer");
 }
 
+Test(restored, what_came_since_is_not_marked_by_a_later_start)
+{
+    start_with(1);
+    fixture_act("later 5000");
+    cr_expect_not(is_marked(made_at(fixture.wall_ms, 1)));
+    fixture_act("restart");
+    fixture_act("eu up slots=1");
+    cr_expect(strstr(fixture.text, "ASSIGN"), "%s", fixture.text);
+    cr_expect_null(strstr(fixture.text, "dup"), "%s", fixture.text);
+}
+
 Test(restored, the_floor_stays_in_its_range)
 {
     static const struct row rows[] = {{"eu up slots=1", "eu WELCOME, eu ASSIGN 1.4278190081 dup"}, {0}};
