@@ -251,7 +251,7 @@ Test(restored, what_came_since_is_not_marked_by_a_later_start)
     fixture_act("later 5000");
     cr_expect_not(is_marked(made_at(fixture.wall_ms, 1)));
     fixture_act("restart");
-    fixture_act("eu up slots=1");
+    fixture_act("eu up slots=1 type=echo");
     cr_expect(strstr(fixture.text, "ASSIGN"), "%s", fixture.text);
     cr_expect_null(strstr(fixture.text, "dup"), "%s", fixture.text);
 }
