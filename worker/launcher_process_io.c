@@ -25,6 +25,8 @@
 enum {
     KILL_ALL_MS = 10000,
     STRAYS_MAX = 1024,
+    LOOK_AGAIN_MS = 10,
+    LOOKS_MAX = 100,                     /* so a second in all: what has no environment then never had one */
     ENVIRONMENT_BYTES_MAX = 2200 * 1024, /* more than the kernel lets a program have */
     MARK_BYTES = 64,
     NOT_EXECUTED = 127,
@@ -41,6 +43,8 @@ struct launcher_process {
     int socket, signals;
     struct run *runs; /* by slot */
     uint32_t run_capacity, run_count;
+    uint32_t looks_left; /* for re-parented processes that could not be told yet */
+    bool look_again;
 };
 
 static void mark_run(struct run *run, const struct request *request)
@@ -164,11 +168,13 @@ static bool has_variable(const char *environment, size_t size, const char *varia
     return found != NULL && (found == environment || found[-1] == '\0');
 }
 
-/* Does this re-parented process come from a run that is over? One without our mark is left until the end. */
-static bool is_stray(const struct launcher_process *launcher, pid_t pid)
+/* Does this re-parented process come from a run that is over? One without our mark is left until the end. One
+ * that is between two programs (in execve) has no environment for a moment. */
+static bool is_stray(struct launcher_process *launcher, pid_t pid)
 {
     static char environment[ENVIRONMENT_BYTES_MAX];
     size_t size = descendants_environment(pid, environment, sizeof environment);
+    launcher->look_again |= size == 0;
     if (memmem(environment, size, VARIABLE_FENCE "=", strlen(VARIABLE_FENCE "=")) == NULL)
         return false;
     for (uint32_t slot = 0; slot < launcher->run_capacity; slot++) {
@@ -193,6 +199,7 @@ static void kill_strays(struct launcher_process *launcher)
 {
     static pid_t pids[STRAYS_MAX];
     size_t count = descendants_list(pids, STRAYS_MAX);
+    launcher->look_again = false;
     if (count <= launcher->run_count)
         return; /* all of them lead runs */
     for (size_t i = 0; i < count; i++)
@@ -217,6 +224,7 @@ static void reap(struct launcher_process *launcher)
             run->pid = 0;
             launcher->run_count--;
         }
+        launcher->looks_left = LOOKS_MAX;
         kill_strays(launcher);
         if (run != NULL)
             tell(launcher, REPORT_ENDED, (uint32_t)(run - launcher->runs), status);
@@ -261,8 +269,14 @@ _Noreturn void launcher_process_run(int socket)
     struct pollfd items[] = {{.fd = socket, .events = POLLIN}, {.fd = launcher.signals, .events = POLLIN}};
     bool agent_lives = launcher.signals >= 0;
     while (agent_lives) {
-        if (poll(items, 2, -1) < 0 && errno != EINTR)
+        bool looks = launcher.look_again && launcher.looks_left > 0;
+        int ready = poll(items, 2, looks ? LOOK_AGAIN_MS : -1);
+        if (ready < 0 && errno != EINTR)
             break;
+        if (ready == 0) {
+            launcher.looks_left--;
+            kill_strays(&launcher);
+        }
         if (items[1].revents != 0)
             reap(&launcher);
         if (items[0].revents != 0)
