@@ -3,10 +3,14 @@
  * submit.c       SUBMIT
  * requests.c     WATCH, RECEIVED, CANCEL, DRAIN
  * watches.c      who wants to hear of which task's end
- * query.c        QUERY: rows of its own, asked for at the regions, put together; query_rows.c,
- * query_workers.c regions.c      messages of regions; grants that end by loss route.c        which region:
- * constraints, then geo_nearest with credit late.c         outcomes that came too late settle.c       the one
- * place where a task ends here restored.c     what a store put back from a backup cannot know */
+ * query.c        QUERY: rows of its own, asked for at the regions, put together
+ * query_rows.c   what they are put together from
+ * query_workers.c  rows of workers, in pages
+ * regions.c      messages of regions; grants that end by loss
+ * route.c        which region: constraints, then geo_nearest with credit
+ * late.c         outcomes that came too late
+ * settle.c       the one place where a task ends here
+ * restored.c     what a store put back from a backup cannot know */
 #ifndef MERIDIAN_BROKER_BROKER_STATE_H
 #define MERIDIAN_BROKER_BROKER_STATE_H
 

@@ -1,16 +1,19 @@
 /* uplink.h - a child's side of its session with the parent: connect, HELLO, WELCOME, inventory, beats,
  * reconnect.
  *
- * Is:      used alike by regions (towards the broker) and workers (towards their region). It owns the session
- * number, the counted link, beats and back-off. It tells its node what happened (enum uplink_news). Is not:
- * the content: which rows the INVENTORY has, what is re-sent after it, is the node's. Rules:   a session is
- * one connection (peer_make(PORT_PARENT, session)); the first message to a new number makes the host open a
- * new socket. HELLO and WELCOME have sequence 1; a gap ends the session; three beats of silence end it;
- * back-off doubles with jitter from reconnect_min_ms to reconnect_max_ms (and at most a third of the grace).
- * GREET, ERROR and HEARTBEAT have sequence 0 and are not counted. Use:     uplink_start at START. Each
- * TIMEOUT: uplink_on_timeout. Each MESSAGE from PORT_PARENT: uplink_on_message. LINK_DOWN of PORT_PARENT:
- * uplink_on_link_down. On UPLINK_WELCOME the node appends its INVENTORY rows (over as many steps as it
- * needs), then calls uplink_synced, then re-sends what is unanswered. */
+ * Is:      used alike by regions (towards the broker) and workers (towards their region). It owns the
+ *          session number, the counted link, beats and back-off. It tells its node what happened (enum
+ *          uplink_news).
+ * Is not:  the content: which rows the INVENTORY has, what is re-sent after it, is the node's.
+ * Rules:   a session is one connection (peer_make(PORT_PARENT, session)); the first message to a new number
+ *          makes the host open a new socket. HELLO and WELCOME have sequence 1; a gap ends the session;
+ *          three beats of silence end it; back-off doubles with jitter from reconnect_min_ms to
+ *          reconnect_max_ms (and at most a third of the grace). GREET, ERROR and HEARTBEAT have sequence 0
+ *          and are not counted.
+ * Use:     uplink_start at START. Each TIMEOUT: uplink_on_timeout. Each MESSAGE from PORT_PARENT:
+ *          uplink_on_message. LINK_DOWN of PORT_PARENT: uplink_on_link_down. On UPLINK_WELCOME the node
+ *          appends its INVENTORY rows (over as many steps as it needs), then calls uplink_synced, then
+ *          re-sends what is unanswered. */
 #ifndef MERIDIAN_ENGINE_UPLINK_H
 #define MERIDIAN_ENGINE_UPLINK_H
 
