@@ -21,7 +21,7 @@ struct broker_options {
     uint32_t dedupe_ids_max;    /* 4,000,000 */
     uint32_t tasks_max;         /* 20,000,000: living tasks; above it SUBMIT is throttled */
     uint32_t watermark_percent; /* 80: of store.max_bytes; above it SUBMIT is refused store_full */
-    uint32_t restored;          /* 0: the store is as we left it; else a backup, put back so often by now */
+    uint32_t restored;          /* 0: the store is as we left it; else a backup, the nth that is put back */
 };
 
 struct broker;

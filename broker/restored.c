@@ -9,14 +9,18 @@
 #include "broker/broker_state.h"
 #include "proto/bug.h"
 
-#define FLOOR_STEP (1u << 24)                            /* more grants than any task has had */
-#define FLOOR_MAX (UINT32_MAX / FLOOR_STEP * FLOOR_STEP) /* after 255 restores it stays */
+#define FLOOR_STEP (1u << 24)                /* more grants than any task has had */
+#define FLOORS_MAX (UINT32_MAX / FLOOR_STEP) /* after 255 restores it stays */
 
+/* At least one step above the copy's own floor, which is enough for a copy of the newest history. An older
+ * copy does not know how high the floor has been since; the operator does, who numbers the starts with it. */
 void broker_raise_floor(struct broker *broker, const struct event *event, struct outputs *outputs)
 {
-    for (uint32_t i = 0; i < broker->options.restored && broker->custody_floor < FLOOR_MAX; i++)
-        if (!BUG(CUSTODY_AFTER_RESTORE_FALLS))
-            broker->custody_floor += FLOOR_STEP;
+    uint32_t floors = broker->custody_floor / FLOOR_STEP + 1;
+    if (floors < broker->options.restored)
+        floors = broker->options.restored;
+    if (!BUG(CUSTODY_AFTER_RESTORE_FALLS))
+        broker->custody_floor = (floors < FLOORS_MAX ? floors : FLOORS_MAX) * FLOOR_STEP;
     broker->restored_ms = event->wall_ms;
     outputs_trace(outputs, TRACE_BACKUP_RESTORED, NULL, broker->custody_floor, broker->tasks.tasks.live);
 }

@@ -20,8 +20,7 @@ static const struct argp_option run_options[] = {
     {"set", 's', "SECTION.KEY=VALUE", 0, "Override one key of it; may be repeated", 0},
     {"restored", 'r', NULL, 0,
      "Broker: its store is a backup that was put back, or empty since the disk was lost. For this start "
-     "only; "
-     "give it once more for each time before that this copy was put back",
+     "only; give it once more for each earlier start with it",
      0},
     {0},
 };

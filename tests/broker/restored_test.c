@@ -117,6 +117,26 @@ Test(restored, the_same_copy_a_second_time_is_above_the_first)
     fixture_run(second);
 }
 
+/* The operator numbers the restores: the third is above the second, whichever copies they were of. */
+Test(restored, an_old_copy_after_a_newer_one_is_above_both)
+{
+    static const struct row second[] = {{"eu up slots=1", "eu WELCOME, eu ASSIGN 1.33554433 dup"}, {0}};
+    static const struct row third[] = {{"eu up slots=1", "eu WELCOME, eu ASSIGN 1.50331649 dup"}, {0}};
+    static struct records oldest[TABLE_COUNT];
+    fixture_act("c1 submit 1");
+    back_up();
+    memcpy(oldest, backup, sizeof oldest);
+    memset(backup, 0, sizeof backup);
+    start_with(1);
+    back_up();
+    put_back(2);
+    fixture_run(second);
+    release(backup);
+    memcpy(backup, oldest, sizeof backup);
+    put_back(3);
+    fixture_run(third);
+}
+
 /* It may have ended there after the copy: its fence is used up. */
 Test(restored, a_grant_of_the_copy_that_nobody_claims_is_made_anew)
 {
