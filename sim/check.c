@@ -85,14 +85,16 @@ uint64_t check_hash(struct bytes bytes)
 
 void check_unknown(struct sim *sim, const struct task_id *id)
 {
-    if (!sim->checks->broker_replaced)
-        violation(sim, 1, "a client is told that task %u is not known, which was accepted",
-                  sim_task_of(sim, id));
+    uint32_t task = sim_task_of(sim, id);
+    if (task == TASKS_MAX_SIM || !check_is_lost(sim, task))
+        violation(sim, 1, "a client is told that task %u is not known, which was accepted", task);
 }
 
 void check_told(struct sim *sim, uint32_t task, struct bytes result)
 {
-    if (!check_is_evicted(result) && check_hash(result) != sim->checks->tasks[task].result_hash)
+    uint64_t hash = check_hash(result);
+    bool was_sent = hash == sim->checks->tasks[task].now.result_hash || restored_was_told(sim, task, hash);
+    if (!check_is_evicted(result) && !was_sent)
         violation(sim, 2, "a client is told another result of task %u than the broker sent", task);
 }
 

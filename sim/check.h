@@ -9,6 +9,7 @@
  *          check_attempts.c starts and ends of processes: marks, what a worker has in its hands
  *          check_room.c     windows: what children offered, and no grant beyond it
  *          check_progress.c grants nobody below knows of; priorities that wait too long
+ *          check_restored.c what the broker may forget when its store is put back from a backup
  * Cost:    per entry of a frame and per record O(1), but for the handful of attempts of a task and of tasks
  * in a worker's hands. No table of all tasks is walked but at restarts and at the end. */
 #ifndef MERIDIAN_SIM_CHECK_H
@@ -31,15 +32,31 @@ struct attempt {
     uint64_t assigned_ns;
 };
 
-/* One task, over the whole cluster. */
-struct checked {
-    bool accepted;        /* the broker said so */
+/* How a task stands at the broker, by what that has recorded and said. It goes back with the broker's disk.
+ */
+struct standing {
+    uint64_t accepted_ns; /* when the broker said so last; 0 = never */
     uint8_t recorded_end; /* on the broker's disk: enum task_end + 1, 0 = none */
-    uint32_t custody;     /* highest that the broker gave away, and to whom */
-    uint32_t holder;
-    uint32_t given_back;  /* custody that its region has returned, or did not hold; 0 = none */
     bool doubled;         /* was started twice with no end between */
+    uint32_t custody;     /* that the broker gave away last */
+    uint32_t given_back;  /* custody that its region has returned, or did not hold; 0 = none */
     uint64_t result_hash; /* of the first RESULT, 0 = none */
+};
+
+/* What a restored backup cannot know of a task: whether custodies above `from`, up to `to`, have ended. */
+struct forgotten {
+    uint32_t from, to;
+    bool
+        unmarked; /* nor that it ever was: its id was made later, by the broker's clock (broker/restored.c) */
+};
+
+/* One task, over the whole cluster and all that was ever restored. */
+struct checked {
+    struct standing now;
+    uint32_t custody, holder; /* highest that the broker ever gave away; to whom, 0: before a restore */
+    bool lost;                /* was accepted once, by a broker that has forgotten it */
+    struct forgotten forgotten[RESTORES_MAX];
+    uint64_t lost_hashes[RESTORES_MAX]; /* of a RESULT that was sent before the restore */
     struct attempt *attempts;
     uint32_t attempt_count, attempt_capacity;
 };
@@ -123,12 +140,12 @@ struct ward {
 
 struct checks {
     struct checked *tasks;
-    struct book *books;   /* by node; of workers none */
-    struct ward *wards;   /* by node */
-    uint32_t ended;       /* ids on the broker's disk */
-    uint64_t doubled;     /* pairs of starts without an end between; all marked, or the run has failed */
-    uint64_t look_ns;     /* when the open grants are looked at next */
-    bool broker_replaced; /* by an older copy: what it had acknowledged since may be gone */
+    struct book *books; /* by node; of workers none */
+    struct ward *wards; /* by node */
+    uint32_t ended;     /* ids on the broker's disk */
+    uint64_t doubled;   /* pairs of starts without an end between; all marked, or the run has failed */
+    uint64_t look_ns;   /* when the open grants are looked at next */
+    uint32_t restores;  /* copies of the broker's store that were put back */
 };
 
 /* Where a frame goes. */
@@ -192,6 +209,17 @@ void attempts_listed_all(struct sim *sim, const struct way *way, uint64_t sessio
 /* A new life: what the spool has is all it has. */
 void attempts_restart(struct sim *sim, struct sim_node *worker);
 struct holding *attempts_find(const struct sim *sim, uint32_t worker, uint32_t task, struct fence fence);
+
+/* check_restored.c */
+/* Two starts, the earlier under a custody that was granted before a restore, the later under one since. */
+enum restored_pair {
+    PAIR_OF_NO_RESTORE,
+    PAIR_UNKNOWABLE, /* and the broker cannot know: nothing is promised */
+    PAIR_FORGOTTEN,  /* the end of the earlier one, if there was one, is forgotten: the later one is marked */
+};
+enum restored_pair restored_pair(const struct sim *sim, uint32_t task, struct fence early, struct fence late);
+/* This RESULT was told before the store was put back. */
+bool restored_was_told(const struct sim *sim, uint32_t task, uint64_t hash);
 
 /* check_room.c */
 /* HELLO or HEARTBEAT has told the parent what `child` offers. */

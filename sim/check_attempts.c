@@ -180,19 +180,22 @@ void attempts_listed_all(struct sim *sim, const struct way *way, uint64_t sessio
 
 /* ---- processes ---- */
 
-/* Two starts, of which the earlier fence has no recorded end: the later must say so. */
+/* Two starts, of which the earlier fence has no recorded end, or one that is forgotten: the later must say
+ * so. */
 static void check_pair(struct sim *sim, uint32_t task, const struct attempt *early,
                        const struct attempt *late)
 {
-    if (early->recorded)
+    enum restored_pair pair = restored_pair(sim, task, early->fence, late->fence);
+    if (pair == PAIR_UNKNOWABLE || (early->recorded && pair != PAIR_FORGOTTEN))
         return;
-    sim->checks->tasks[task].doubled = true;
+    struct standing *now = &sim->checks->tasks[task].now;
+    now->doubled |= late->fence.custody <= now->custody; /* or of a history that is lost: not its result's */
     sim->checks->doubled++;
     if (!late->dup_possible)
-        violation(sim, 4,
-                  "task %u was started under %s on %s while the end of %s on %s was not recorded, unmarked",
+        violation(sim, 4, "task %u was started under %s on %s while the end of %s on %s was %s, unmarked",
                   task, check_fence_text(late->fence, 0), sim->nodes[late->worker].name,
-                  check_fence_text(early->fence, 1), sim->nodes[early->worker].name);
+                  check_fence_text(early->fence, 1), sim->nodes[early->worker].name,
+                  pair == PAIR_FORGOTTEN ? "forgotten with a restored backup" : "not recorded");
 }
 
 void check_process_start(struct sim *sim, struct sim_node *node, const struct process *process)

@@ -21,21 +21,32 @@ static void on_accepted(struct sim *sim, struct bytes entry)
     if (sim->failed || (!is_new && !bytes_are(status, "duplicate")))
         return;
     struct checked *checked = &sim->checks->tasks[task];
-    if (is_new && checked->accepted && !sim->checks->broker_replaced)
+    if (is_new && checked->now.accepted_ns != 0)
         violation(sim, 1, "task %u is accepted as new, and was accepted before", task);
-    checked->accepted = true;
-    if (checked->recorded_end == 0 && !on_disk(sim, &sim->nodes[0], TABLE_STATES, task))
+    checked->now.accepted_ns = sim->now_ns;
+    if (checked->now.recorded_end == 0 && !on_disk(sim, &sim->nodes[0], TABLE_STATES, task))
         violation(sim, 6, "ACCEPTED leaves before task %u is on the broker's disk", task);
+}
+
+/* The frames of one batch have no order: what was said before it was accepted may leave behind that. */
+static void check_is_unknown(struct sim *sim, uint32_t task)
+{
+    uint64_t accepted_ns = sim->checks->tasks[task].now.accepted_ns;
+    if (accepted_ns != 0 && accepted_ns < sim->now_ns)
+        violation(sim, 1, "the broker says that it does not know task %u, which it has accepted", task);
 }
 
 static void on_cancelling(struct sim *sim, struct bytes entry)
 {
+    struct bytes status = field_text(entry, "status");
     uint32_t task = task_in(sim, entry);
-    if (task == TASKS_MAX_SIM || !bytes_are(field_text(entry, "status"), "cancelling"))
+    if (task != TASKS_MAX_SIM && bytes_are(status, "unknown"))
+        check_is_unknown(sim, task);
+    if (task == TASKS_MAX_SIM || !bytes_are(status, "cancelling"))
         return;
     const struct booked *booked = check_booked(sim, 0, task);
     bool durable = booked->stored && booked->flags & TASK_CANCELLING;
-    if (!durable && sim->checks->tasks[task].recorded_end == 0)
+    if (!durable && sim->checks->tasks[task].now.recorded_end == 0)
         violation(sim, 6, "CANCELLING leaves before the broker's disk says that task %u is to be cancelled",
                   task);
 }
@@ -85,21 +96,34 @@ static void on_result(struct sim *sim, struct bytes entry)
     struct bytes state = field_text(entry, "state");
     bool evicted = check_is_evicted(entry);
     uint64_t hash = check_hash(entry);
-    if (!evicted && checked->result_hash != 0 && checked->result_hash != hash)
+    if (!evicted && checked->now.result_hash != 0 && checked->now.result_hash != hash)
         violation(sim, 2, "the result of task %u has changed since it was told first", task);
-    checked->result_hash = evicted ? checked->result_hash : hash;
-    if (checked->recorded_end == 0)
+    checked->now.result_hash = evicted ? checked->now.result_hash : hash;
+    if (checked->now.recorded_end == 0)
         violation(sim, 6, "RESULT leaves before the end of task %u is on disk", task);
-    else if (!bytes_are(state, task_end_text((enum task_end)(checked->recorded_end - 1))))
+    else if (!bytes_are(state, task_end_text((enum task_end)(checked->now.recorded_end - 1))))
         violation(sim, 2, "RESULT says task %u is %.*s; recorded is %s", task, (int)state.size,
-                  (const char *)state.data, task_end_text((enum task_end)(checked->recorded_end - 1)));
-    if (checked->doubled && !field_bool(entry, "dup_possible"))
+                  (const char *)state.data, task_end_text((enum task_end)(checked->now.recorded_end - 1)));
+    if (checked->now.doubled && !field_bool(entry, "dup_possible"))
         violation(sim, 4, "task %u ran twice, and its RESULT does not say that it may have", task);
     if (evicted)
         return;
     check_outcome(sim, task, field(entry, "outcome"));
     if (bytes_are(state, "completed"))
         check_truth(sim, task, field(entry, "outcome"));
+}
+
+static void on_unknown(struct sim *sim, struct bytes id)
+{
+    struct task_id unknown = {{0}};
+    struct reader reader;
+    reader_init(&reader, id);
+    struct bytes bytes = read_bin(&reader, TASK_ID_BYTES, TASK_ID_BYTES);
+    if (bytes.size == TASK_ID_BYTES)
+        memcpy(unknown.bytes, bytes.data, TASK_ID_BYTES);
+    uint32_t task = sim_task_of(sim, &unknown);
+    if (task != TASKS_MAX_SIM)
+        check_is_unknown(sim, task);
 }
 
 /* QUERY cluster is alone in its batch (host.c): what it counts is what is on disk when it leaves. */
@@ -123,21 +147,23 @@ static void on_row(struct sim *sim, struct bytes row)
 }
 
 static const struct {
+    enum message_kind kind;
     const char *list;
-    void (*on_map)(struct sim *sim, struct bytes map);
-} replies[MESSAGE_KIND_COUNT] = {
-    [MESSAGE_ACCEPTED] = {"tasks", on_accepted},
-    [MESSAGE_CANCELLING] = {"tasks", on_cancelling},
-    [MESSAGE_RESULT] = {"results", on_result},
-    [MESSAGE_ROWS] = {"rows", on_row},
+    void (*on_element)(struct sim *sim, struct bytes element);
+} replies[] = {
+    {MESSAGE_ACCEPTED, "tasks", on_accepted}, {MESSAGE_CANCELLING, "tasks", on_cancelling},
+    {MESSAGE_RESULT, "results", on_result},   {MESSAGE_RESULT, "unknown", on_unknown},
+    {MESSAGE_PENDING, "unknown", on_unknown}, {MESSAGE_ROWS, "rows", on_row},
 };
 
 void check_reply(struct sim *sim, const struct message_header *header)
 {
     struct reader reader;
-    if (replies[header->kind].list == NULL)
-        return;
-    for (uint32_t left = field_array(header->body, replies[header->kind].list, &reader);
-         left > 0 && !sim->failed; left--)
-        replies[header->kind].on_map(sim, read_raw(&reader));
+    for (size_t i = 0; i < sizeof replies / sizeof replies[0]; i++) {
+        if (replies[i].kind != header->kind)
+            continue;
+        for (uint32_t left = field_array(header->body, replies[i].list, &reader); left > 0 && !sim->failed;
+             left--)
+            replies[i].on_element(sim, read_raw(&reader));
+    }
 }

@@ -295,13 +295,13 @@ static void on_ended(struct sim *sim, struct bytes value)
             return;
         }
         struct checked *checked = &sim->checks->tasks[task];
-        if (checked->recorded_end == 0)
+        if (checked->now.recorded_end == 0)
             sim->checks->ended++;
-        else if (checked->recorded_end != end)
+        else if (checked->now.recorded_end != end)
             violation(sim, 2, "the end of task %u was recorded as %s, now as %s", task,
-                      task_end_text((enum task_end)(checked->recorded_end - 1)),
+                      task_end_text((enum task_end)(checked->now.recorded_end - 1)),
                       task_end_text((enum task_end)(end - 1)));
-        checked->recorded_end = end;
+        checked->now.recorded_end = end;
     }
 }
 
@@ -405,7 +405,7 @@ static void check_accepted(struct sim *sim, uint32_t task)
     const struct checked *checked = &sim->checks->tasks[task];
     const struct sim_node *broker = &sim->nodes[0];
     bool lives = on_disk(sim, broker, TABLE_STATES, task) && on_disk(sim, broker, TABLE_ENVELOPES, task);
-    if (checked->accepted && checked->recorded_end == 0 && !lives)
+    if (checked->now.accepted_ns != 0 && checked->now.recorded_end == 0 && !lives)
         violation(sim, 1, "accepted task %u is neither ended nor alive at the broker", task);
 }
 
@@ -455,5 +455,4 @@ void check_store_replaced(struct sim *sim, struct sim_node *node)
     for (uint32_t i = 0; i < book->touched_count; i++)
         book->tasks[book->touched[i]].granted_now = false;
     count_touched(sim, node, book);
-    sim->checks->broker_replaced |= is_broker(node);
 }

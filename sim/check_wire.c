@@ -30,8 +30,8 @@ static void on_custody(struct sim *sim, const struct way *way, uint32_t task,
     if (entry->fence.custody <= checked->custody && !again)
         violation(sim, 3, "custody %u of task %u goes to %s, after custody %u went to %s",
                   entry->fence.custody, task, sim->nodes[way->to].name, checked->custody,
-                  sim->nodes[checked->holder].name);
-    checked->custody = entry->fence.custody;
+                  checked->holder == 0 ? "a region before the restore" : sim->nodes[checked->holder].name);
+    checked->custody = checked->now.custody = entry->fence.custody;
     checked->holder = way->to;
     check_booked(sim, 0, task)->sent_wire = way->wire;
     if (!again)
@@ -61,7 +61,7 @@ static void on_assign(struct sim *sim, const struct way *way, struct reader *rea
     bool granted = booked->grant != 0 && fence_compare(booked->granted, entry.fence) == 0;
     /* One batch may hold a grant and its end: then the disk tells of the end alone, which is as good. */
     if (!granted && !end_on_disk(sim, way->from, task, entry.fence) &&
-        !(is_broker(way->from) && sim->checks->tasks[task].recorded_end != 0))
+        !(is_broker(way->from) && sim->checks->tasks[task].now.recorded_end != 0))
         violation(sim, 6, "%s assigns task %u under %s without a grant on its disk", way->from->name, task,
                   check_fence_text(entry.fence, 0));
     check_mark(sim, way, task, &entry);
@@ -108,11 +108,12 @@ static void on_settled(struct sim *sim, const struct way *way, struct reader *re
         settled_by_region(sim, way, task, &entry);
         return;
     }
-    bool given_back = checked->given_back == entry.fence.custody;
-    if (entry.fence.custody < checked->custody)
-        violation(sim, 3, "the broker records an outcome of task %u under custody %u, after custody %u", task,
-                  entry.fence.custody, checked->custody);
-    if (checked->recorded_end == 0 && !given_back)
+    bool given_back = checked->now.given_back == entry.fence.custody;
+    bool was_granted = entry.fence.custody != 0 && entry.fence.custody <= checked->custody; /* not forged */
+    if (entry.fence.custody != checked->now.custody && was_granted)
+        violation(sim, 3, "the broker records an outcome of task %u under custody %u; it is held under %u",
+                  task, entry.fence.custody, checked->now.custody);
+    if (checked->now.recorded_end == 0 && !given_back)
         violation(sim, 10, "the broker settles task %u for %s, of which it has recorded no end", task,
                   sim->nodes[way->to].name);
 }
@@ -130,9 +131,9 @@ static void on_outcome(struct sim *sim, const struct way *way, struct reader *re
         return;
     }
     struct checked *checked = &sim->checks->tasks[task];
-    bool superseded = entry.fence.custody < checked->custody;
-    if (entry.end >= TASK_RETURNED && entry.fence.custody == checked->custody)
-        checked->given_back = checked->custody;
+    bool superseded = entry.fence.custody < checked->now.custody;
+    if (entry.end >= TASK_RETURNED && entry.fence.custody == checked->now.custody)
+        checked->now.given_back = checked->now.custody;
     if (entry.end < TASK_RETURNED && !superseded && !on_disk(sim, way->from, TABLE_OUTCOMES, task))
         violation(sim, 10, "%s reports the end of task %u under %s, which it has not recorded",
                   way->from->name, task, check_fence_text(entry.fence, 0));

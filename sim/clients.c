@@ -80,6 +80,16 @@ void client_knows_end(struct sim *sim, uint32_t task)
     sim->clients->open--;
 }
 
+void client_on_unknown(struct sim *sim, uint32_t task)
+{
+    struct told *told = &sim->clients->told[task];
+    told->accepted = told->watched = false;
+    if (!told->ended && dice_percent(&sim->dice, 70))
+        return;
+    client_knows_end(sim, task);
+    told->received = true; /* it asks no more */
+}
+
 /* Nobody waits for the rest of its tasks any more; those that were accepted end all the same. */
 static void leave(struct sim *sim, struct client *client)
 {

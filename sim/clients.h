@@ -82,6 +82,8 @@ uint32_t client_pick(struct sim *sim, const struct client *client, wanted is_wan
                      uint32_t max);
 /* Its client knows the end of the task. */
 void client_knows_end(struct sim *sim, uint32_t task);
+/* Its client is told that nobody knows the task (any more): it hands it in again, or gives it up. */
+void client_on_unknown(struct sim *sim, uint32_t task);
 
 /* ---- clients_session.c, clients_asking.c ---- */
 void session_client_init(struct sim *sim, struct client *client);

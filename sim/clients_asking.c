@@ -56,7 +56,8 @@ static void submit(struct sim *sim, struct client *client, const uint32_t *picke
     send_request(sim, client, &writer, 0);
 }
 
-/* An id that the broker has accepted, with another body: refused, whatever became of the task. */
+/* An id that the broker has accepted, with another body: refused, whatever became of the task. But one that
+ * is lost with a restored backup would be taken, and the first body refused from then on. */
 static void submit_other_body(struct sim *sim, struct client *client, uint32_t task)
 {
     struct bytes map = workload_other_body(&sim->workload->tasks[task]);
@@ -104,7 +105,7 @@ static void ask(struct sim *sim, struct client *client, enum message_kind kind,
 static bool to_submit(const struct sim *sim, uint32_t task)
 {
     const struct told *told = &sim->clients->told[task];
-    return !told->accepted && told->submit_ns <= sim->now_ns;
+    return !told->accepted && !told->ended && told->submit_ns <= sim->now_ns;
 }
 
 static bool to_cancel(const struct sim *sim, uint32_t task)
@@ -143,7 +144,8 @@ static bool meddle(struct sim *sim, struct client *client, uint32_t batch)
     uint64_t kind = dice_below(&sim->dice, 200);
     if (kind < 8 && (count = client_pick(sim, client, known, picked, batch)) != 0)
         submit(sim, client, picked, count); /* duplicates: the first answer again */
-    else if (kind >= 8 && kind < 10 && client_pick(sim, client, known, picked, 1) != 0)
+    else if (kind >= 8 && kind < 10 && !backups_planned(sim) &&
+             client_pick(sim, client, known, picked, 1) != 0)
         submit_other_body(sim, client, picked[0]);
     else if (kind == 10 && sim->options.faults && sim->now_ns < sim->calm_ns)
         ask(sim, client, MESSAGE_DRAIN, client_write_drain);
@@ -231,6 +233,8 @@ static void on_result(struct sim *sim, struct bytes body)
         struct task_id id;
         memcpy(id.bytes, read_bin(&reader, TASK_ID_BYTES, TASK_ID_BYTES).data, TASK_ID_BYTES);
         check_unknown(sim, &id);
+        if (sim_task_of(sim, &id) != TASKS_MAX_SIM)
+            client_on_unknown(sim, sim_task_of(sim, &id));
     }
 }
 

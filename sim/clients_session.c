@@ -166,7 +166,7 @@ static void on_event(struct sim *sim, struct client *client, const struct sessio
     struct told *told = &sim->clients->told[task];
     switch (event->kind) {
     case SESSION_ACCEPTED:
-        if (told->accepted && !event->duplicate)
+        if (told->accepted && !event->duplicate && !check_is_lost(sim, task))
             violation(sim, 0, "client %u is told that task %u is new, which had been accepted", client->index,
                       task);
         told->accepted = true;
@@ -184,7 +184,8 @@ static void on_event(struct sim *sim, struct client *client, const struct sessio
         break;
     case SESSION_UNKNOWN:
         check_unknown(sim, &event->id);
-        client_knows_end(sim, task); /* where that is right, there is nothing more to hear */
+        told->handed = false;
+        client_on_unknown(sim, task);
         break;
     case SESSION_EVENT_KIND_COUNT:
         break;

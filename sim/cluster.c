@@ -9,13 +9,13 @@
 
 static void *make_broker(const struct sim_node *node)
 {
-    (void)node; /* there is only one */
     struct broker_options options;
     broker_options_default(&options);
     options.beat_ms = BEAT_MS;
     options.region_grace_ms = REGION_GRACE_MS;
     options.window = WINDOW_SIM;
     options.tasks_max = LIVING_MAX_SIM;
+    options.restored = node->restored;
     return broker_new(&options);
 }
 

@@ -115,6 +115,7 @@ void node_on_commit(struct sim *sim, struct sim_node *node)
     if (fate != COMMIT_FAILS)
         apply(sim, node, batch);
     if (fate == COMMIT_GOOD || fate == COMMIT_LAST) {
+        backup_answers(node);
         send_frames(sim, node, batch, true);
         for (uint32_t i = 0; i < batch->process_count && !sim->failed; i++)
             process_perform(sim, node, &batch->processes[i]);

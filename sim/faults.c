@@ -88,6 +88,12 @@ static void wipe(struct sim *sim, struct sim_node *node, const struct fault *fau
     node_wipe(sim, node);
 }
 
+static void restore_backup(struct sim *sim, struct sim_node *node, const struct fault *fault)
+{
+    backup_put_back(sim, node, fault);
+    restart_later(sim, node, fault->until_ns);
+}
+
 /* ---- links ---- */
 
 /* The next child behind `child` (NULL: the first) whose link to its parent is the node's: its own, or of the
@@ -181,9 +187,10 @@ static const struct {
     {"slow link", ALL, slow_link, NULL},
     {"hostile link", ALL, be_hostile, cut},
     {"stranger", CHILDREN, let_stranger_in, NULL},
+    {"restored backup", BROKER, restore_backup, NULL}, /* planned by backup.c */
 };
 
-enum { KIND_COUNT = sizeof kinds / sizeof kinds[0] };
+enum { KIND_COUNT = sizeof kinds / sizeof kinds[0] - 1, RESTORED_BACKUP = KIND_COUNT };
 
 static unsigned role_bit(const struct sim *sim, const struct sim_node *node)
 {
@@ -253,6 +260,7 @@ void faults_plan(struct sim *sim)
             timeline_add(&sim->timeline,
                          (struct occasion){.at_ns = fault->until_ns, .what = HAPPENS_FAULT_END, .number = i});
     }
+    backups_plan(sim, RESTORED_BACKUP);
 }
 
 const char *fault_text(const struct fault *fault)

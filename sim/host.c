@@ -47,6 +47,7 @@ void sim_release(struct sim *sim)
         free(node->kept);
     }
     network_release(sim);
+    backups_release(sim);
     clients_release(sim);
     check_release(sim);
     timeline_release(&sim->timeline);
@@ -168,6 +169,9 @@ static void dispatch(struct sim *sim, struct occasion *occasion)
     case HAPPENS_CLIENT:
         client_timer(sim, occasion);
         break;
+    case HAPPENS_BACKUP:
+        backup_make(sim, (uint32_t)occasion->number);
+        break;
     case HAPPENS_FAULT:
         fault_happens(sim, &sim->faults[occasion->number]);
         break;
@@ -198,6 +202,8 @@ void sim_run(struct sim *sim)
         node_stop_drained(sim, &sim->nodes[occasion.node]);
         if (quiet_ns == 0 && sim->now_ns > sim->calm_ns && clients_done(sim))
             quiet_ns = sim->now_ns + grace_ns;
+        if (quiet_ns != 0 && backups_planned(sim) && !clients_done(sim))
+            quiet_ns = 0; /* an id that was lost was handed in again */
         if (quiet_ns != 0 && sim->now_ns > quiet_ns)
             break;
         if (sim->now_ns > bound_ns)

@@ -118,6 +118,8 @@ void node_start(struct sim *sim, struct sim_node *node)
         return;
     node->alive = true;
     disk_copy(&node->view, &node->disk);
+    if (node->index == 0)
+        backup_starts(sim, node);
     node->self = node->role->make(node);
     ASSERT(node->self != NULL);
     for (int table = 0; table < TABLE_COUNT; table++) {

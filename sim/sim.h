@@ -25,6 +25,7 @@ enum {
     SLOTS_SIM = 2, /* of each worker */
     TASKS_MAX_SIM = 4096,
     FAULTS_MAX = 64,
+    RESTORES_MAX = 3, /* of the broker's store from a backup, in one run */
     NAME_ROOM = 16,
     BEAT_MS = 500,
     WORKER_GRACE_MS = 4000,
@@ -114,6 +115,8 @@ struct sim_node {
     uint64_t wake_ns;    /* the next WAKE on the timeline */
     struct disk disk;    /* what is committed */
     struct disk view;    /* what will be, when all batches are: messages are put together from it */
+    bool is_backup;      /* the broker: its disk is an older copy, and it has not said that it knows */
+    uint32_t restored;   /* the option of that name at its start */
     struct sim_clock clock;
     /* Faults, each until its time: */
     uint64_t paused_until_ns, slow_disk_until_ns, hung_disk_until_ns, full_disk_until_ns;
@@ -139,6 +142,8 @@ struct wire {
 };
 
 struct workload; /* workload.h */
+struct backups;  /* backup.c */
+struct standing; /* check.h */
 struct clients;  /* clients.h */
 struct checks;   /* check.h */
 
@@ -181,6 +186,7 @@ struct sim {
         uint32_t kind, node;
     } faults[FAULTS_MAX];
     uint32_t fault_count;
+    struct backups *backups;
     uint64_t processes_started;
     struct workload *workload;
     struct clients *clients;
@@ -254,6 +260,20 @@ void fault_happens(struct sim *sim, const struct fault *fault);
 void fault_ends(struct sim *sim, const struct fault *fault);
 const char *fault_text(const struct fault *fault);
 
+/* backup.c: copies of the broker's store. The plan: restores behind all other faults, as faults of `kind`. */
+void backups_plan(struct sim *sim, uint32_t kind);
+void backups_release(struct sim *sim);
+/* In this run ids may be forgotten. */
+bool backups_planned(const struct sim *sim);
+/* Copy `number` is made of what is on the broker's disk now. */
+void backup_make(struct sim *sim, uint32_t number);
+/* The broker stops, and its disk is that of a copy. */
+void backup_put_back(struct sim *sim, struct sim_node *broker, const struct fault *fault);
+/* Before each start of the broker: what it is told of that ... */
+void backup_starts(struct sim *sim, struct sim_node *broker);
+/* ... until it has a commit on the disk, without which it says nothing to anybody. */
+void backup_answers(struct sim_node *broker);
+
 /* process.c */
 void process_perform(struct sim *sim, struct sim_node *node, const struct process *process);
 void process_happens(struct sim *sim, const struct occasion *occasion);
@@ -284,6 +304,14 @@ void check_restart(struct sim *sim, struct sim_node *node);
 void check_drained(struct sim *sim, struct sim_node *node);
 /* What lies on its disk is no longer what it wrote last: wiped, or an older copy. It is down. */
 void check_store_replaced(struct sim *sim, struct sim_node *node);
+/* How all tasks stand at the broker, as its disk is now; malloc'ed. */
+struct standing *check_remember(const struct sim *sim);
+/* The broker's disk is again what it was then. It is down. */
+void check_restored(struct sim *sim, const struct standing *copy);
+/* It is started, and told that its store was put back. */
+void check_restored_start(struct sim *sim);
+/* The task was accepted once, by a broker whose store has been put back since from a copy without it. */
+bool check_is_lost(const struct sim *sim, uint32_t task);
 /* A client was told that this id is not known, and it had been accepted. */
 void check_unknown(struct sim *sim, const struct task_id *id);
 /* A client was told of the end of its task: one entry of RESULT. */

@@ -17,6 +17,7 @@ enum happening {
     HAPPENS_REQUEST,         /* frame `number` of the clients reaches `node` from peer `detail` */
     HAPPENS_REPLY,           /* a frame reaches client `number` */
     HAPPENS_CLIENT,          /* client `number` acts, unless `detail` is no longer its timer */
+    HAPPENS_BACKUP,          /* copy `number` of the broker's store is made */
     HAPPENS_FAULT,           /* fault `number` of the plan begins */
     HAPPENS_FAULT_END,       /* and ends */
     HAPPENS_RESTART,         /* `node`, if it is still down */

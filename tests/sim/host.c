@@ -126,21 +126,39 @@ static void on_submit(struct fake *fake, const struct event *event, const struct
     outputs_message_end(outputs);
 }
 
-static void on_watch(const struct event *event, const struct message_header *header, struct outputs *outputs)
+/* The ids of a WATCH that it knows, or does not. */
+static uint32_t sort_ids(const struct fake *fake, struct bytes body, bool wanted, struct task_id *ret_ids)
 {
     struct reader reader;
-    uint32_t count = field_array(header->body, "ids", &reader);
+    uint32_t found = 0, count = field_array(body, "ids", &reader);
+    for (uint32_t i = 0; i < count; i++) {
+        memcpy(ret_ids[found].bytes, read_bin(&reader, TASK_ID_BYTES, TASK_ID_BYTES).data, TASK_ID_BYTES);
+        found += (find_known(fake, &ret_ids[found]) != NULL) == wanted;
+    }
+    return found;
+}
+
+static void on_watch(const struct fake *fake, const struct event *event, const struct message_header *header,
+                     struct outputs *outputs)
+{
+    struct task_id ids[65];
+    uint32_t count = sort_ids(fake, header->body, true, ids);
     struct writer *writer = outputs_message(outputs, event->peer, MESSAGE_RESULT, NULL, header->sequence);
-    write_map(writer, 1);
+    write_map(writer, 2);
     write_str(writer, "results");
     write_array(writer, count);
     for (uint32_t i = 0; i < count; i++) {
         write_map(writer, 2);
         write_str(writer, "id");
-        write_raw(writer, read_raw(&reader));
+        write_bin(writer, (struct bytes){ids[i].bytes, TASK_ID_BYTES});
         write_str(writer, "state");
         write_str(writer, manner == CHANGES_END && event->random[0] % 2 == 0 ? "failed" : "cancelled");
     }
+    count = sort_ids(fake, header->body, false, ids);
+    write_str(writer, "unknown");
+    write_array(writer, count);
+    for (uint32_t i = 0; i < count; i++)
+        write_bin(writer, (struct bytes){ids[i].bytes, TASK_ID_BYTES});
     outputs_message_end(outputs);
 }
 
@@ -171,7 +189,7 @@ static void step_broker(void *self, const struct event *event, struct outputs *o
     if (header.kind == MESSAGE_SUBMIT)
         on_submit(fake, event, &header, outputs);
     else if (header.kind == MESSAGE_WATCH)
-        on_watch(event, &header, outputs);
+        on_watch(fake, event, &header, outputs);
     else
         reply_empty(event, MESSAGE_DONE, header.sequence, outputs);
 }

@@ -251,7 +251,7 @@ Test(judges, see_a_mark_that_is_not_on_disk)
 Test(judges, see_a_result_that_hides_a_double_start)
 {
     record_end(5, "so");
-    judged.checks->tasks[5].doubled = true;
+    judged.checks->tasks[5].now.doubled = true;
     send_result(5, "cancelled", "so", false);
     JUDGE_SAYS("task 5 ran twice, and its RESULT does not say");
 }
