@@ -142,8 +142,7 @@ void broker_refuse(struct broker *broker, const struct event *event, uint64_t se
     outputs_trace(outputs, TRACE_MESSAGE_REFUSED, NULL, code, event->peer);
 }
 
-/* "name: what", with what a peer sent made printable. */
-static void refuse_named(struct broker *broker, const struct event *event, uint64_t sequence,
+void broker_refuse_named(struct broker *broker, const struct event *event, uint64_t sequence,
                          enum error_code code, struct bytes name, const char *what, struct outputs *outputs)
 {
     char reason[192];
@@ -157,8 +156,8 @@ static void refuse_named(struct broker *broker, const struct event *event, uint6
 void broker_refuse_field(struct broker *broker, const struct event *event, uint64_t sequence,
                          struct bytes field, struct outputs *outputs)
 {
-    refuse_named(broker, event, sequence, ERROR_UNKNOWN_FIELD, field,
-                 ": no such field of this request, or given twice", outputs);
+    broker_refuse_named(broker, event, sequence, ERROR_UNKNOWN_FIELD, field,
+                        ": no such field of this request, or given twice", outputs);
 }
 
 static const struct {
@@ -169,6 +168,7 @@ static const struct {
     {MESSAGE_SUBMIT, broker_on_submit},     {MESSAGE_WATCH, broker_on_watch},
     {MESSAGE_RECEIVED, broker_on_received}, {MESSAGE_CANCEL, broker_on_cancel},
     {MESSAGE_QUERY, broker_on_query},       {MESSAGE_DRAIN, broker_on_drain_request},
+    {MESSAGE_FORGET, broker_on_forget},
 };
 
 static void on_request(struct broker *broker, const struct event *event, const struct message_header *header,
@@ -181,7 +181,7 @@ static void on_request(struct broker *broker, const struct event *event, const s
         }
     }
     bool link = header->kind != MESSAGE_KIND_COUNT;
-    refuse_named(
+    broker_refuse_named(
         broker, event, header->sequence, link ? ERROR_WRONG_PORT : ERROR_UNKNOWN_KIND, header->kind_text,
         link ? ": this port is for clients; regions connect to [broker] regions, workers to their region"
              : ": no such kind of message; kinds are listed in PROTOCOL.md",

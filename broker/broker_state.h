@@ -1,7 +1,7 @@
 /* broker_state.h - the broker node's insides, shared by the files of this folder only.
  *
  * submit.c       SUBMIT
- * requests.c     WATCH, RECEIVED, CANCEL, DRAIN
+ * requests.c     WATCH, RECEIVED, CANCEL, DRAIN, FORGET
  * watches.c      who wants to hear of which task's end
  * query.c        QUERY: rows of its own, asked for at the regions, put together
  * query_rows.c   what they are put together from
@@ -82,12 +82,17 @@ void broker_on_cancel(struct broker *broker, const struct event *event, const st
                       struct outputs *outputs);
 void broker_on_drain_request(struct broker *broker, const struct event *event,
                              const struct message_header *header, struct outputs *outputs);
+void broker_on_forget(struct broker *broker, const struct event *event, const struct message_header *header,
+                      struct outputs *outputs);
 /* The reply to a WATCH: RESULT with those of `ids` that have ended, as far as they fit, else PENDING. */
 void broker_write_watch_reply(struct broker *broker, uint64_t peer, uint64_t sequence,
                               const struct task_id *ids, uint32_t count, struct outputs *outputs);
 /* The one reply to a request that cannot be served. `reason` names the field and the way out. */
 void broker_refuse(struct broker *broker, const struct event *event, uint64_t sequence, enum error_code code,
                    const char *reason, struct outputs *outputs);
+/* Likewise with the reason "name: what", what a peer sent made printable. */
+void broker_refuse_named(struct broker *broker, const struct event *event, uint64_t sequence,
+                         enum error_code code, struct bytes name, const char *what, struct outputs *outputs);
 /* Likewise for an unknown or repeated field, named in the reason. */
 void broker_refuse_field(struct broker *broker, const struct event *event, uint64_t sequence,
                          struct bytes field, struct outputs *outputs);

@@ -1,4 +1,4 @@
-/* requests.c - WATCH, RECEIVED, CANCEL and DRAIN: small requests about tasks by id. */
+/* requests.c - WATCH, RECEIVED and CANCEL, about tasks by id; DRAIN and FORGET, about nodes by name. */
 #include "broker/broker_state.h"
 #include "engine/rows.h"
 
@@ -31,7 +31,7 @@ static const struct {
     {"ids", FIELD_IDS, "ids: an array of up to 1024 ids of 16 bytes (bin)"},
     {"wait_ms", FIELD_WAIT, "wait_ms: milliseconds, 0 to 30000"},
     {"push", FIELD_PUSH, "push: true or false"},
-    {"node", FIELD_NODE, "node: REGION/WORKER, 1 to 129 bytes"},
+    {"node", FIELD_NODE, "node: REGION or REGION/WORKER, 1 to 129 bytes"},
     {"deadline_ms", FIELD_DEADLINE, "deadline_ms: milliseconds, 0 to 49 days"},
 };
 
@@ -343,4 +343,47 @@ void broker_on_drain_request(struct broker *broker, const struct event *event,
     if (!query_drain(broker, event, header->sequence, region, request.node, request.deadline_ms, outputs))
         broker_refuse(broker, event, header->sequence, ERROR_THROTTLED,
                       "too many questions at once: ask again", outputs);
+}
+
+/* ---- FORGET ---- */
+
+static const char *const worker_named =
+    "node: a region's name, without a slash; a worker is forgotten by its region, "
+    "when worker_grace is over";
+
+/* Durable with this step; broker_sweep ends the grants, as those of any lost region. */
+void broker_on_forget(struct broker *broker, const struct event *event, const struct message_header *header,
+                      struct outputs *outputs)
+{
+    struct request request;
+    if (!read_request(broker, event, header, FIELD_NODE, FIELD_NODE, &request, outputs))
+        return;
+    if (memchr(request.node.data, '/', request.node.size) != NULL) {
+        broker_refuse(broker, event, header->sequence, ERROR_INVALID_FIELD, worker_named, outputs);
+        return;
+    }
+    struct child *region = children_by_name(&broker->tasks.children, request.node);
+    if (region == NULL) {
+        broker_refuse_named(broker, event, header->sequence, ERROR_NOT_FOUND, request.node,
+                            ": no region of this name is known; see `meridian region list`", outputs);
+        return;
+    }
+    if (child_is_heard(region)) {
+        broker_refuse_named(broker, event, header->sequence, ERROR_CONNECTED, request.node,
+                            ": is connected; only a region that is gone is forgotten. Stop it first, or wait "
+                            "until it has missed three beats (`suspect`)",
+                            outputs);
+        return;
+    }
+    children_forget(&broker->tasks.children, region, outputs);
+    broker->more_work = true;
+    struct writer *writer = outputs_message(outputs, event->peer, MESSAGE_FORGETTING, NULL, header->sequence);
+    write_map(writer, 3);
+    write_str(writer, "epoch");
+    write_uint(writer, broker->epoch);
+    write_str(writer, "node");
+    write_str(writer, region->name);
+    write_str(writer, "tasks");
+    write_uint(writer, region->granted);
+    outputs_message_end(outputs);
 }

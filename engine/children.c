@@ -264,6 +264,23 @@ uint64_t children_deadline_ns(const struct children *children)
     return children->count == 0 ? DEADLINE_NEVER : children->beat_at_ns;
 }
 
+bool child_is_heard(const struct child *child)
+{
+    return child->peer != 0 && !child->suspect;
+}
+
+void children_forget(struct children *children, struct child *child, struct outputs *outputs)
+{
+    ASSERT(!child_is_heard(child));
+    if (child->forgotten)
+        return;
+    child_end_session(children, child, outputs); /* a silent one: it would notice nothing for long */
+    child->lost = child->forgotten = true;
+    outputs_trace(outputs, TRACE_CHILD_FORGOTTEN, NULL, child->number, child->granted);
+    if (!BUG(FORGET_NOT_DURABLE))
+        child_put_record(child, outputs);
+}
+
 bool child_may_work(const struct child *child)
 {
     return child->state == CHILD_LIVE && !child->suspect && !child->lost && !child->draining;
@@ -271,6 +288,8 @@ bool child_may_work(const struct child *child)
 
 const char *child_state_text(const struct child *child)
 {
+    if (child->forgotten)
+        return "forgotten";
     if (child->left && child->state == CHILD_AWAY && child->granted == 0)
         return "left";
     if (child->lost)

@@ -41,12 +41,13 @@ struct child {
     uint32_t number; /* durable, in CHILDREN and in grant records */
     enum child_state state;
     bool suspect;
-    bool lost;        /* declared; its grants end step by step */
-    bool left;        /* said BYE */
-    bool left_empty;  /* and took nothing along: what it is still granted never reached it */
-    bool was_lost;    /* before this session: what it reports of unknown tasks is late */
-    bool draining;    /* said so, or was told to */
-    bool restarted;   /* this session came with a higher boot: what it does not claim has ended */
+    bool lost;       /* declared; its grants end step by step */
+    bool forgotten;  /* an operator said that it never comes back: lost; removed when its grants have ended */
+    bool left;       /* said BYE */
+    bool left_empty; /* and took nothing along: what it is still granted never reached it */
+    bool was_lost;   /* before this session: what it reports of unknown tasks is late */
+    bool draining;   /* said so, or was told to */
+    bool restarted;  /* this session came with a higher boot: what it does not claim has ended */
     bool boot_is_new; /* its record still has the boot before: what that one held is not dealt with yet */
     uint8_t stamp;    /* number of its session, modulo 256, never 0 */
     uint64_t peer;    /* 0 = no session */
@@ -128,9 +129,14 @@ struct child_class *child_class(const struct children *children, struct child *c
 void children_forget_class(struct children *children, uint16_t class);
 /* A session is up and quick: new work may go to it. */
 bool child_may_work(const struct child *child);
+/* It has a session and has been heard lately: nobody may say that it is gone. */
+bool child_is_heard(const struct child *child);
+/* It will never come back: lost from now on, without waiting for the grace, and also after a restart. When
+ * the node has ended its grants it is removed; until then its name is in use. Not for one that is heard. */
+void children_forget(struct children *children, struct child *child, struct outputs *outputs);
 /* End its session (a broken rule, a send that failed); it will say HELLO again. */
 void child_end_session(struct children *children, struct child *child, struct outputs *outputs);
-/* "live", "suspect", "draining", "away", "lost", "left" (said BYE and owes nothing) */
+/* "live", "suspect", "draining", "away", "lost", "forgotten", "left" (said BYE and owes nothing) */
 const char *child_state_text(const struct child *child);
 /* Sum up what all children that may work offer, as an encoded array of profiles, equal ones merged; for a
  * region's own HELLO. Returns the total of slots. */

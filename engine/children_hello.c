@@ -2,7 +2,9 @@
  *
  * Same instance, higher boot: it restarted; what it does not claim has ended. Same instance, same boot: a new
  * session of the same life. Same instance, lower boot: an old copy of its store; refused. Another instance:
- * refused while the name is live, welcome once the former bearer is lost or has left and holds nothing. */
+ * refused while the name is live, welcome once the former bearer is lost or has left and holds nothing. Any
+ * instance under the name of a forgotten child: a new child, once the grants of the forgotten one have ended.
+ */
 #include <stdlib.h>
 
 #include "engine/children_table.h"
@@ -42,22 +44,37 @@ static void welcome(struct children *children, struct child *child, const struct
     outputs_message_end(outputs);
 }
 
+/* Who says HELLO is not the child that is known under this name, but somebody new. */
+static bool is_another(const struct child *child, const struct hello *hello)
+{
+    if (child->forgotten)
+        return true; /* be it the same store: what it held has been given up, the count begins anew */
+    return !BUG(INSTANCE_UNCHECKED) && memcmp(child->instance, hello->instance, INSTANCE_BYTES) != 0;
+}
+
+static void refuse_name(struct children *children, const struct child *child, const struct event *event,
+                        struct outputs *outputs)
+{
+    char reason[NAME_BYTES_MAX + 96];
+    struct text text;
+    text_init(&text, reason, sizeof reason);
+    text_add(&text, child->name);
+    text_add(&text,
+             child->forgotten
+                 ? ": is being forgotten; its tasks are still given up: try again in a second"
+                 : ": another instance has this name and is not lost: take another, or wait out its grace");
+    refuse_hello(children, event, ERROR_NAME_IN_USE, reason, outputs);
+}
+
 /* The child that `hello` speaks for, or NULL after a refusal. */
 static struct child *admit(struct children *children, const struct hello *hello, const struct event *event,
                            struct outputs *outputs)
 {
     struct child *child = children_by_name(children, hello->name);
-    if (child != NULL && !BUG(INSTANCE_UNCHECKED) &&
-        memcmp(child->instance, hello->instance, INSTANCE_BYTES) != 0) {
+    if (child != NULL && is_another(child, hello)) {
         bool gone = (child->lost || child->left) && child->granted == 0 && child->first_grant == 0;
         if (!gone) {
-            char reason[NAME_BYTES_MAX + 96];
-            struct text text;
-            text_init(&text, reason, sizeof reason);
-            text_add(&text, child->name);
-            text_add(&text,
-                     ": another instance has this name and is not lost: take another, or wait out its grace");
-            refuse_hello(children, event, ERROR_NAME_IN_USE, reason, outputs);
+            refuse_name(children, child, event, outputs);
             return NULL;
         }
         children_remove(children, child, outputs);

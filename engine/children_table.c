@@ -138,18 +138,22 @@ void children_forget_old(struct children *children, struct outputs *outputs)
         bool crowded = children->count > CHILDREN_MAX / 2;
         if (outputs_room(outputs) < FORGET_ROOM_LEFT)
             return; /* the next beat goes on */
-        if (gone && (crowded || silent_ms > FORGET_AFTER_MS))
+        if (gone && (child->forgotten || crowded || silent_ms > FORGET_AFTER_MS))
             children_remove(children, child, outputs);
     }
 }
 
+/* CHILDREN n: [name, instance, boot, forgotten] */
+enum { CHILD_FIELDS = 4, CHILD_FIELDS_MIN = 3 };
+
 void child_put_record(const struct child *child, struct outputs *outputs)
 {
     struct writer *writer = outputs_put(outputs, TABLE_CHILDREN, child->number, 0);
-    write_array(writer, 3);
+    write_array(writer, CHILD_FIELDS);
     write_str(writer, child->name);
     write_bin(writer, (struct bytes){child->instance, INSTANCE_BYTES});
     write_uint(writer, child->boot);
+    write_bool(writer, child->forgotten);
     outputs_put_end(outputs);
 }
 
@@ -161,7 +165,8 @@ bool children_restore(struct children *children, uint64_t number, struct bytes r
     struct bytes name = read_str(&reader, 1, NAME_BYTES_MAX);
     struct bytes instance = read_bin(&reader, INSTANCE_BYTES, INSTANCE_BYTES);
     uint64_t boot = read_uint(&reader, UINT64_MAX);
-    read_skip(&reader, fields, 3);
+    bool forgotten = fields > CHILD_FIELDS_MIN && read_bool(&reader);
+    read_skip(&reader, fields, CHILD_FIELDS);
     if (reader_failed(&reader) || number > UINT32_MAX)
         return false;
     struct child *child = children_add(children, (uint32_t)number, name);
@@ -169,6 +174,7 @@ bool children_restore(struct children *children, uint64_t number, struct bytes r
         return false;
     memcpy(child->instance, instance.data, INSTANCE_BYTES);
     child->boot = boot;
+    child->lost = child->forgotten = forgotten;
     children->next_number = (uint32_t)number + 1;
     return true;
 }

@@ -13,7 +13,7 @@ void children_unbind(struct children *children, struct child *child);
 struct child *children_add(struct children *children, uint32_t number, struct bytes name);
 void children_remove(struct children *children, struct child *child, struct outputs *outputs);
 void child_put_record(const struct child *child, struct outputs *outputs);
-/* Drop children that are lost or left, hold nothing and have not been heard for long. */
+/* Drop children that are lost or left, hold nothing and were forgotten or have not been heard for long. */
 void children_forget_old(struct children *children, struct outputs *outputs);
 /* At most PROFILES_MAX good profiles; their slots together. */
 bool profiles_are_good(struct bytes profiles, uint32_t *ret_slots);

@@ -19,6 +19,7 @@ enum trace_level { TRACE_DEBUG, TRACE_INFO, TRACE_WARN };
     X(CHILD_SUSPECT, WARN, "child %a is silent: no new work")                                                \
     X(CHILD_BACK, INFO, "child %a is heard again")                                                           \
     X(CHILD_LOST, WARN, "child %a is lost; %b grants end")                                                   \
+    X(CHILD_FORGOTTEN, WARN, "child %a is forgotten; %b grants end")                                         \
     X(CHILD_DRAINING, INFO, "child %a drains")                                                               \
     X(CHILD_RESTARTED, INFO, "child %a restarted, boot %b")                                                  \
     X(CHILD_REFUSED, WARN, "HELLO refused: %e, peer %b")                                                     \

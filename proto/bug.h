@@ -46,6 +46,7 @@
     X(ENDED_FORGOTTEN_AT_RESTART, "ended_forgotten_at_restart", "the broker does not restore ended ids")     \
     X(COUNTED_TWICE_AT_RESTART, "counted_twice_at_restart", "a restored grant is counted twice")             \
     X(WATCH_FORGOTTEN_AT_RESTART, "watch_forgotten_at_restart", "a client watches once and never again")     \
+    X(FORGET_NOT_DURABLE, "forget_not_durable", "a forgotten region is remembered after a restart")          \
     X(ORPHANED_PROCESS, "orphaned_process", "the processes of a killed worker go on")
 
 enum bug {

@@ -40,6 +40,8 @@
     X(QUERY)                                                                                                 \
     X(ROWS)                                                                                                  \
     X(DRAIN)                                                                                                 \
+    X(FORGET)                                                                                                \
+    X(FORGETTING)                                                                                            \
     X(ERROR)
 
 enum message_kind {
@@ -68,7 +70,8 @@ enum message_kind {
     X(DRAINING, "draining")                                                                                  \
     X(NOT_FOUND, "not_found")                                                                                \
     X(AMBIGUOUS, "ambiguous")                                                                                \
-    X(UNKNOWN_REGION, "unknown_region")
+    X(UNKNOWN_REGION, "unknown_region")                                                                      \
+    X(CONNECTED, "connected")
 
 enum error_code {
     ERROR_NONE = 0,

@@ -15,7 +15,7 @@
 #define STORE_TABLES(X)                                                                                      \
     X(META, "meta")           /* number 1: identity of the store (record_meta) */                            \
     X(CLASSES, "classes")     /* number: class; value: requirement, as encoded by engine/classes.c */        \
-    X(CHILDREN, "children")   /* number: child; value: name, instance, boot */                               \
+    X(CHILDREN, "children")   /* number: child; value: name, instance, boot, forgotten */                    \
     X(STATES, "states")       /* number: arrival; one per living task, small, rewritten */                   \
     X(GRANTS, "grants")       /* number: grant; one per ASSIGN message: child, then (arrival, fence) each */ \
     X(ENDED, "ended")         /* number: counter; ids ended in one batch */                                  \

@@ -276,6 +276,15 @@ static void watch(uint32_t client, const struct words *words)
     fixture_client_deliver(client);
 }
 
+static void forget(uint32_t client, const char *node)
+{
+    fixture_client_frame(MESSAGE_FORGET);
+    write_map(&frame, 1);
+    write_str(&frame, "node");
+    write_str(&frame, node);
+    fixture_client_deliver(client);
+}
+
 static void act_client(uint32_t client, const struct words *words)
 {
     const char *verb = words->all[1];
@@ -283,6 +292,8 @@ static void act_client(uint32_t client, const struct words *words)
         submit(client, words);
     } else if (strcmp(verb, "watch") == 0) {
         watch(client, words);
+    } else if (strcmp(verb, "forget") == 0) {
+        forget(client, words->all[2]);
     } else if (strcmp(verb, "gone") == 0) {
         fixture_step((struct event){.kind = EVENT_LINK_DOWN, .peer = peer_make(PORT_CLIENT, client)});
     } else {

@@ -10,7 +10,7 @@
  *          go (TIMEOUTs while they are due); later MS (likewise, as time passes; regions beat meanwhile)
  *
  *   cN     submit [watch] TASK... [KEY=VALUE...] [/ TASK...]; watch ID... [wait=MS] [push];
- *          received ID...; cancel ID...; gone
+ *          received ID...; cancel ID...; forget NAME; gone
  *          keys of a task: region, cap, type, priority, delay, deadline, timeout, retries, payload (size)
  *          words: no-id, id-last, colour (a field that tasks do not have)
  *

@@ -250,6 +250,11 @@ static void say_pending(struct bytes body)
     say_ids(body, "unknown");
 }
 
+static void say_forgetting(struct bytes body)
+{
+    say(" %s %llu", fixture_text(body, "node"), (unsigned long long)fixture_uint(body, "tasks"));
+}
+
 static void say_cancelling(struct bytes body)
 {
     struct reader reader = reader_of(fixture_value(body, "tasks"));
@@ -347,6 +352,7 @@ static const struct {
 } bodies[] = {
     {MESSAGE_ACCEPTED, say_accepted},     {MESSAGE_RESULT, say_results}, {MESSAGE_PENDING, say_pending},
     {MESSAGE_CANCELLING, say_cancelling}, {MESSAGE_ERROR, say_error},    {MESSAGE_ROWS, say_rows},
+    {MESSAGE_FORGETTING, say_forgetting},
 };
 
 static void say_message(const struct message *message)

@@ -146,14 +146,14 @@ Test(requests, of_another_version_or_kind_are_refused_by_name)
     cr_expect(strncmp(fixture.reason, "DANCE: ", 7) == 0);
     deliver(1, "SUBMIT", cut, sizeof cut);
     cr_expect_str_eq(fixture.text, "c1 ERROR malformed");
-    static const char *const kinds[] = {"SUBMIT", "WATCH", "RECEIVED", "CANCEL", "DRAIN"};
+    static const char *const kinds[] = {"SUBMIT", "WATCH", "RECEIVED", "CANCEL", "DRAIN", "FORGET"};
     for (size_t i = 0; i < sizeof kinds / sizeof kinds[0]; i++) {
         deliver(1, kinds[i], none, 1);
         cr_expect_str_eq(fixture.text, "c1 ERROR malformed", "%s", kinds[i]);
         deliver(1, kinds[i], empty, 1);
         cr_expect_str_eq(fixture.text, "c1 ERROR malformed", "%s", kinds[i]);
     }
-    cr_expect_eq(fixture_counter("malformed"), 13);
+    cr_expect_eq(fixture_counter("malformed"), 15);
 }
 
 Test(requests, with_many_unknown_fields_name_the_first)

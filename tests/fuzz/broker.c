@@ -67,8 +67,9 @@ static const struct bench_node node = {
 /* One request of a client. Numbers are its own affair: they repeat, and are sometimes 0. */
 static void play_client(struct input *input)
 {
-    static const enum message_kind kinds[] = {MESSAGE_SUBMIT, MESSAGE_WATCH,    MESSAGE_QUERY, MESSAGE_CANCEL,
-                                              MESSAGE_SUBMIT, MESSAGE_RECEIVED, MESSAGE_DRAIN, MESSAGE_WATCH};
+    static const enum message_kind kinds[] = {MESSAGE_SUBMIT, MESSAGE_WATCH,  MESSAGE_QUERY,
+                                              MESSAGE_CANCEL, MESSAGE_SUBMIT, MESSAGE_RECEIVED,
+                                              MESSAGE_DRAIN,  MESSAGE_FORGET};
     enum { KINDS = sizeof kinds / sizeof kinds[0] };
     uint32_t byte = take_byte(input), client = byte % CLIENTS, what = byte / CLIENTS;
     struct frame_maker maker = {

@@ -55,6 +55,7 @@ void body_ids(struct writer *writer, struct frame_maker *maker); /* CANCEL, RECE
 void body_watch(struct writer *writer, struct frame_maker *maker);
 void body_query(struct writer *writer, struct frame_maker *maker);
 void body_drain(struct writer *writer, struct frame_maker *maker);
+void body_forget(struct writer *writer, struct frame_maker *maker);
 void body_error(struct writer *writer, struct frame_maker *maker);
 void body_empty(struct writer *writer, struct frame_maker *maker); /* GREET, END */
 void body_hello(struct writer *writer, struct frame_maker *maker);

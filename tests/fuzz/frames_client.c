@@ -135,6 +135,12 @@ void body_drain(struct writer *writer, struct frame_maker *maker)
     WRITE_PAIRS(writer, maker, pairs);
 }
 
+void body_forget(struct writer *writer, struct frame_maker *maker)
+{
+    static const struct pair pairs[] = {{"node", part_name, true}};
+    WRITE_PAIRS(writer, maker, pairs);
+}
+
 void body_error(struct writer *writer, struct frame_maker *maker)
 {
     static const char *const codes[] = {"malformed", "throttled",   "store_full",

@@ -394,6 +394,20 @@ static void write_drain(struct writer *writer)
     write_key_uint(writer, "deadline_ms", 30000);
 }
 
+static void write_forget(struct writer *writer)
+{
+    begin(writer, MESSAGE_FORGET, 15, 1);
+    write_key_str(writer, "node", "ap");
+}
+
+static void write_forgetting(struct writer *writer)
+{
+    begin(writer, MESSAGE_FORGETTING, 15, 3);
+    write_key_uint(writer, "epoch", EPOCH);
+    write_key_str(writer, "node", "ap");
+    write_key_uint(writer, "tasks", 120);
+}
+
 static void write_error(struct writer *writer)
 {
     message_write_header(writer, MESSAGE_ERROR, 14);
@@ -423,6 +437,8 @@ const struct golden golden_client[] = {
     {"rows-workers", MESSAGE_ROWS, write_rows_workers, false},
     {"rows-cluster", MESSAGE_ROWS, write_rows_cluster, false},
     {"drain", MESSAGE_DRAIN, write_drain, false},
+    {"forget", MESSAGE_FORGET, write_forget, false},
+    {"forgetting", MESSAGE_FORGETTING, write_forgetting, false},
     {"error", MESSAGE_ERROR, write_error, false},
 };
 const size_t golden_client_count = sizeof golden_client / sizeof golden_client[0];
