@@ -146,7 +146,7 @@ static const struct {
     {"dev", cli_dev, "a cluster here, with a bad network; dev kill|partition|...", "meridian dev"},
     {"submit", cli_submit, "hand in tasks", "meridian submit --wait -- echo hello"},
     {"task", cli_task, "list, show, explain, result, cancel", "meridian task explain last"},
-    {"region", region_noun, "list, run", "meridian region list"},
+    {"region", region_noun, "list, forget, run", "meridian region list"},
     {"worker", worker_noun, "list, drain, run", "meridian worker drain us/w2 --deadline 30s"},
     {"broker", cli_broker, "run", "meridian broker run -c broker.ini"},
     {"bench", cli_bench, "measure a running cluster", "meridian bench --batch 128 --tasks 100000"},

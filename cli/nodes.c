@@ -1,10 +1,11 @@
-/* nodes.c - meridian region list, worker list, worker drain. */
+/* nodes.c - meridian region list, region forget, worker list, worker drain. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "cli/rows.h"
 #include "cli/table.h"
+#include "proto/limits.h"
 #include "proto/reader.h"
 
 enum { DEADLINE_MS_DEFAULT = 30000 };
@@ -195,6 +196,43 @@ static int worker_list(struct node_input *input)
     return list(input, "workers", print_workers);
 }
 
+/* The reply as a row, for programs. */
+static bool print_forgotten(const struct node_input *input, uint64_t tasks)
+{
+    uint8_t buffer[256];
+    struct writer writer;
+    writer_init(&writer, buffer, sizeof buffer);
+    write_map(&writer, 1);
+    write_str(&writer, "rows");
+    write_array(&writer, 1);
+    write_map(&writer, 2);
+    write_str(&writer, "name");
+    write_str(&writer, input->node);
+    write_str(&writer, "tasks");
+    write_uint(&writer, tasks);
+    return rows_print(&input->common, writer_bytes(&writer));
+}
+
+static int region_forget(struct node_input *input)
+{
+    uint8_t buffer[256];
+    struct writer writer;
+    if (input->node == NULL || strchr(input->node, '/') != NULL || strlen(input->node) > NAME_BYTES_MAX)
+        usage_error("expected a region, as eu");
+    struct client *client = cluster_open(&input->common);
+    writer_init(&writer, buffer, sizeof buffer);
+    write_map(&writer, 1);
+    write_str(&writer, "node");
+    write_str(&writer, input->node);
+    struct bytes reply = cluster_ask(client, &input->common, "FORGET", writer_bytes(&writer), "FORGETTING");
+    uint64_t tasks = map_number(reply, "tasks");
+    if (!print_forgotten(input, tasks))
+        printf("%s is forgotten: the %llu tasks that it held are placed again, marked\n", input->node,
+               (unsigned long long)tasks);
+    client_close(client);
+    return EXIT_OK;
+}
+
 static int worker_drain(struct node_input *input)
 {
     uint8_t buffer[512];
@@ -224,6 +262,10 @@ static const struct {
 } verbs[] = {
     {"region", "list", region_list, NULL, NULL,
      "Regions, as the broker sees them.\vExample: meridian region list"},
+    {"region", "forget", region_forget, NULL, "REGION",
+     "End the wait for a region that never comes back.\vIts tasks are placed again at once instead of after "
+     "`region_grace', marked as possible duplicates. A region that is connected is not forgotten: stop it "
+     "first.\n\nExample: meridian region forget eu"},
     {"worker", "list", worker_list, NULL, NULL,
      "Workers of all regions.\vLOST: grants ended by loss; LATE: outcomes refused; P50, P99: from the first "
      "grant until the outcome was recorded.\n\nExample: meridian worker list -o json"},
@@ -260,7 +302,7 @@ static int run_verb(const char *noun, const char *expected, int argc, char **arg
 
 int cli_region(int argc, char **argv)
 {
-    return run_verb("region", "list or run; as `meridian region list'", argc, argv);
+    return run_verb("region", "list, forget or run; as `meridian region list'", argc, argv);
 }
 
 int cli_worker(int argc, char **argv)

@@ -76,9 +76,9 @@ enum client_status client_watch(struct client *client, const uint8_t id[TASK_ID_
 /* The next event, waiting up to `timeout_ms` for one (0: only what is there). A signal ends the wait early,
  * with CLIENT_TIMEOUT: the caller may have something to look at. */
 enum client_status client_next(struct client *client, uint64_t timeout_ms, struct client_event *ret_event);
-/* One request with one reply, as PROTOCOL.md has it: kind "QUERY", "CANCEL", "DRAIN", "WATCH", "RECEIVED";
- * `body` is an encoded map. `patience_ms`: how long the node may take on purpose (wait_ms). The reply's kind
- * and body are views. */
+/* One request with one reply, as PROTOCOL.md has it: kind "QUERY", "CANCEL", "DRAIN", "FORGET", "WATCH",
+ * "RECEIVED"; `body` is an encoded map. `patience_ms`: how long the node may take on purpose (wait_ms). The
+ * reply's kind and body are views. */
 enum client_status client_call(struct client *client, const char *kind, struct bytes body,
                                uint32_t patience_ms, uint64_t timeout_ms, struct bytes *ret_kind,
                                struct bytes *ret_body);

@@ -307,8 +307,8 @@ enum client_status client_next(struct client *client, uint64_t timeout_ms, struc
 
 static bool kind_of(const char *kind, enum message_kind *ret_kind)
 {
-    static const enum message_kind kinds[] = {MESSAGE_QUERY, MESSAGE_CANCEL, MESSAGE_DRAIN, MESSAGE_WATCH,
-                                              MESSAGE_RECEIVED};
+    static const enum message_kind kinds[] = {MESSAGE_QUERY,  MESSAGE_CANCEL, MESSAGE_DRAIN,
+                                              MESSAGE_FORGET, MESSAGE_WATCH,  MESSAGE_RECEIVED};
     for (size_t i = 0; i < sizeof kinds / sizeof kinds[0]; i++)
         if (strcmp(kind, message_kind_text(kinds[i])) == 0) {
             *ret_kind = kinds[i];
@@ -336,7 +336,7 @@ enum client_status client_call(struct client *client, const char *kind, struct b
     begin_call(client);
     if (!kind_of(kind, &asked)) {
         snprintf(client->problem, sizeof client->problem,
-                 "kind: \"%.16s\" is none of QUERY, CANCEL, DRAIN, WATCH, RECEIVED", kind);
+                 "kind: \"%.16s\" is none of QUERY, CANCEL, DRAIN, FORGET, WATCH, RECEIVED", kind);
         return CLIENT_INVALID;
     }
     if (!is_map(body)) {

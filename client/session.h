@@ -82,8 +82,8 @@ enum session_status session_watch(struct session *session, const struct task_id 
 bool session_next(struct session *session, struct session_event *ret_event);
 bool session_has_next(const struct session *session);
 
-/* One request of any kind with one reply: QUERY, CANCEL, DRAIN, a long-polling WATCH. Sent again on a new
- * connection until session_call_end, so it must be one that may arrive twice. `body` is copied.
+/* One request of any kind with one reply: QUERY, CANCEL, DRAIN, FORGET, a long-polling WATCH. Sent again on
+ * a new connection until session_call_end, so it must be one that may arrive twice. `body` is copied.
  *   patience_ms  how long the node may take on purpose (wait_ms), on top of reply_timeout_ms */
 enum session_status session_call(struct session *session, enum message_kind kind, struct bytes body,
                                  uint32_t patience_ms, uint32_t *ret_call);

@@ -1,5 +1,5 @@
-/* session_call.c - single requests of the caller (QUERY, CANCEL, DRAIN, a long-polling WATCH): sent, sent
- * again on a new connection, and their reply kept until the caller has read it. */
+/* session_call.c - single requests of the caller (QUERY, CANCEL, DRAIN, FORGET, a long-polling WATCH): sent,
+ * sent again on a new connection, and their reply kept until the caller has read it. */
 #include "client/session_state.h"
 
 #include <stdlib.h>
