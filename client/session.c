@@ -337,7 +337,7 @@ static void on_reply(struct session *session, struct session_request *request,
     else if (request->kind == MESSAGE_SUBMIT)
         submit_on_nonsense(session, request, now_ns);
     else if (header->kind == MESSAGE_RESULT || header->kind == MESSAGE_PENDING)
-        watch_on_result(session, header->kind, header->body, now_ns);
+        watch_on_result(session, header->sequence, header->kind, header->body, now_ns);
     session_request_give(session, request);
 }
 
@@ -353,7 +353,7 @@ static void on_message(struct session *session, const struct event *event)
     }
     uint32_t slot = (uint32_t)(header.sequence & ((1u << SESSION_SLOT_BITS) - 1));
     if (header.sequence == 0 && header.kind == MESSAGE_RESULT)
-        watch_on_result(session, header.kind, header.body, event->now_ns);
+        watch_on_result(session, header.sequence, header.kind, header.body, event->now_ns);
     else if (slot >= SESSION_REQUESTS_MAX)
         call_on_reply(session, &header);
     else if (session->requests[slot].sequence == header.sequence && header.sequence != 0)

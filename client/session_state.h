@@ -31,6 +31,7 @@ struct session_task {
     uint32_t size;
     uint32_t index; /* in the slab */
     uint64_t watched_ns;
+    uint64_t accepted_sequence; /* of the SUBMIT that ACCEPTED answered; 0 = none in this session */
     enum session_task_state state;
     uint32_t sends;
     bool watch;
@@ -144,8 +145,9 @@ void submit_requeue(struct session *session, struct session_request *request);
 void watch_begin(struct session *session, struct session_task *task, uint64_t watched_ns);
 void watch_flush(struct session *session, uint64_t now_ns, struct outputs *outputs);
 uint64_t watch_deadline_ns(const struct session *session);
-/* RESULT or PENDING, pushed or asked for. */
-void watch_on_result(struct session *session, enum message_kind kind, struct bytes body, uint64_t now_ns);
+/* RESULT or PENDING, in answer to the WATCH `sequence`; 0 = pushed. */
+void watch_on_result(struct session *session, uint64_t sequence, enum message_kind kind, struct bytes body,
+                     uint64_t now_ns);
 void watch_taken(struct session *session, const struct task_id *id);
 
 /* session_call.c */

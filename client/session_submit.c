@@ -184,6 +184,7 @@ static void accept(struct session *session, struct session_request *request, str
         session->pressure[0] = '\0';
     TAILQ_REMOVE(&request->tasks, task, link);
     session->unaccepted--;
+    task->accepted_sequence = request->sequence;
     free(task->bytes);
     task->bytes = NULL;
     task->size = 0;

@@ -193,12 +193,13 @@ static struct session_task *read_watched(const struct session *session, struct r
     return task != NULL && task->state == TASK_WATCHED ? task : NULL;
 }
 
-static void on_unknown(struct session *session, struct reader *reader)
+/* A WATCH that left before the task was handed in says nothing of it; its reply may come behind ACCEPTED. */
+static void on_unknown(struct session *session, uint64_t sequence, struct reader *reader)
 {
     uint32_t count = read_array(reader, ROWS_MAX);
     for (uint32_t i = 0; i < count && !reader_failed(reader); i++) {
         struct session_task *task = read_watched(session, reader);
-        if (task == NULL)
+        if (task == NULL || (sequence != 0 && sequence < task->accepted_sequence))
             continue;
         TAILQ_REMOVE(&session->watched, task, link);
         task->state = TASK_OVER;
@@ -223,7 +224,8 @@ static void ask_again(struct session *session, struct bytes pending)
     }
 }
 
-void watch_on_result(struct session *session, enum message_kind kind, struct bytes body, uint64_t now_ns)
+void watch_on_result(struct session *session, uint64_t sequence, enum message_kind kind, struct bytes body,
+                     uint64_t now_ns)
 {
     struct reader reader;
     struct bytes pending = {.size = 0};
@@ -237,7 +239,7 @@ void watch_on_result(struct session *session, enum message_kind kind, struct byt
         else if (bytes_are(key, "results"))
             ended += on_ended(session, &reader);
         else if (bytes_are(key, "unknown"))
-            on_unknown(session, &reader);
+            on_unknown(session, sequence, &reader);
         else if (bytes_are(key, "pending"))
             pending = read_raw(&reader);
         else

@@ -4,6 +4,35 @@
 
 #include "tests/client/session_fixture.h"
 
+/* Watched twice, unknown at the first answer and handed in again: replies of one commit leave in the order of
+ * their kinds, ACCEPTED before the RESULT that was made first. */
+Test(session, what_an_older_watch_did_not_know_is_not_unknown)
+{
+    static const struct row rows[] = {
+        {"submit B", ""},
+        {"watch A", ""},
+        {"step", "@1 #1 SUBMIT B; @1 #2 WATCH A"},
+        {"accepted #1 B=ok", ""},
+        {"wait 1", ""},
+        {"submit C", ""},
+        {"step", "@1 #3 SUBMIT C"},
+        {"epoch 2", ""},
+        {"accepted #3 C=ok", "@1 #4 WATCH A"},
+        {"result #2 unknown:A", ""},
+        {"take", "B accepted; C accepted; A unknown not_found"},
+        {"submit+ A", ""},
+        {"step", "@1 #5 SUBMIT+ A"},
+        {"accepted #5 A=ok", ""},
+        {"result #4 unknown:A", ""},
+        {"take", "A accepted"},
+        {"wait 10000", "@1 #6 WATCH A"},
+        {"result #6 unknown:A", ""},
+        {"take", "A unknown not_found"},
+        {0},
+    };
+    fixture_table(rows);
+}
+
 Test(session, tasks_gather_into_one_message_and_duplicate_counts_as_accepted)
 {
     fixture_table((struct row[]){
