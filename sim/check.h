@@ -35,7 +35,7 @@ struct attempt {
 /* How a task stands at the broker, by what that has recorded and said. It goes back with the broker's disk.
  */
 struct standing {
-    uint64_t accepted_ns; /* when the broker said so last; 0 = never */
+    uint64_t accepted_ns; /* when the broker first said so; 0 = never */
     uint8_t recorded_end; /* on the broker's disk: enum task_end + 1, 0 = none */
     bool doubled;         /* was started twice with no end between */
     uint32_t custody;     /* that the broker gave away last */

@@ -23,7 +23,8 @@ static void on_accepted(struct sim *sim, struct bytes entry)
     struct checked *checked = &sim->checks->tasks[task];
     if (is_new && checked->now.accepted_ns != 0)
         violation(sim, 1, "task %u is accepted as new, and was accepted before", task);
-    checked->now.accepted_ns = sim->now_ns;
+    if (checked->now.accepted_ns == 0)
+        checked->now.accepted_ns = sim->now_ns;
     if (checked->now.recorded_end == 0 && !on_disk(sim, &sim->nodes[0], TABLE_STATES, task))
         violation(sim, 6, "ACCEPTED leaves before task %u is on the broker's disk", task);
 }

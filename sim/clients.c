@@ -82,7 +82,10 @@ void client_knows_end(struct sim *sim, uint32_t task)
 
 void client_on_unknown(struct sim *sim, uint32_t task)
 {
+    if (task == TASKS_MAX_SIM)
+        return;
     struct told *told = &sim->clients->told[task];
+    check_unknown(sim, task, told->accepted_ns);
     told->accepted = told->watched = false;
     if (!told->ended && dice_percent(&sim->dice, 70))
         return;

@@ -21,7 +21,8 @@ enum { NO_CALL = UINT32_MAX };
 struct told {
     bool handed, watched; /* in the session of this life */
     bool accepted, ended, received;
-    uint64_t again_ns; /* ended: asked about once more then; NEVER */
+    uint64_t accepted_ns; /* when it was told so last */
+    uint64_t again_ns;    /* ended: asked about once more then; NEVER */
     uint64_t cancel_ns;
     uint64_t submit_ns; /* not before: put off when it was throttled */
 };

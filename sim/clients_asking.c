@@ -203,6 +203,7 @@ static void on_answer(struct sim *sim, const struct client *client, struct bytes
                 number, (int)status.size, (const char *)status.data, (int)code.size, (const char *)code.data);
     } else if (known_here) {
         told->accepted = true;
+        told->accepted_ns = sim->now_ns;
     } else if (bytes_are(status, "throttled") || bytes_are(code, "draining") ||
                bytes_are(code, "store_full")) {
         told->submit_ns = sim->now_ns + (field_uint(task, "retry_after_ms") + 100) * MS;
@@ -232,9 +233,7 @@ static void on_result(struct sim *sim, struct bytes body)
     for (uint32_t i = 0; i < count; i++) {
         struct task_id id;
         memcpy(id.bytes, read_bin(&reader, TASK_ID_BYTES, TASK_ID_BYTES).data, TASK_ID_BYTES);
-        check_unknown(sim, &id);
-        if (sim_task_of(sim, &id) != TASKS_MAX_SIM)
-            client_on_unknown(sim, sim_task_of(sim, &id));
+        client_on_unknown(sim, sim_task_of(sim, &id));
     }
 }
 

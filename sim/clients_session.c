@@ -170,6 +170,7 @@ static void on_event(struct sim *sim, struct client *client, const struct sessio
             violation(sim, 0, "client %u is told that task %u is new, which had been accepted", client->index,
                       task);
         told->accepted = true;
+        told->accepted_ns = sim->now_ns;
         break;
     case SESSION_REFUSED:
         violation(sim, 0, "task %u refused: %.*s: %.*s", task, (int)event->code.size,
@@ -183,7 +184,6 @@ static void on_event(struct sim *sim, struct client *client, const struct sessio
             told->again_ns = sim->now_ns + dice_below(&sim->dice, AGAIN_MS_MAX * MS);
         break;
     case SESSION_UNKNOWN:
-        check_unknown(sim, &event->id);
         told->handed = false;
         client_on_unknown(sim, task);
         break;

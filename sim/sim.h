@@ -312,8 +312,8 @@ void check_restored(struct sim *sim, const struct standing *copy);
 void check_restored_start(struct sim *sim);
 /* The task was accepted once, by a broker whose store has been put back since from a copy without it. */
 bool check_is_lost(const struct sim *sim, uint32_t task);
-/* A client was told that this id is not known, and it had been accepted. */
-void check_unknown(struct sim *sim, const struct task_id *id);
+/* A client is told that its task is not known; it heard at `heard_ns` that it is accepted. */
+void check_unknown(struct sim *sim, uint32_t task, uint64_t heard_ns);
 /* A client was told of the end of its task: one entry of RESULT. */
 void check_told(struct sim *sim, uint32_t task, struct bytes result);
 void check_end(struct sim *sim);
