@@ -31,9 +31,10 @@ static void count_end(struct broker *broker, enum task_end end)
 
 /* The custody whose OUTCOME has been recorded: of a grant that was lost none has, so it gets a number that no
  * grant has had. */
-static uint64_t recorded_custody(const struct task *task)
+static uint32_t recorded_custody(const struct broker *broker, const struct task *task)
 {
-    return (uint64_t)task->fence.custody + (task->flags & TASK_GRANT_LOST ? 1 : 0);
+    bool lost = task->flags & TASK_GRANT_LOST;
+    return lost ? broker_next_fence(broker, task).custody : task->fence.custody;
 }
 
 /* The outcome record is put; the task becomes an ended id. */
@@ -46,7 +47,7 @@ static void finish(struct broker *broker, uint32_t index, enum task_end end, boo
         .body_hash = (uint32_t)task->body_hash,
         .outcome_size = (uint32_t)outcome_size & ENDED_OUTCOME_BYTES_MAX,
         .late = dup && task->flags & TASK_LATE,
-        .arrival_and_bits = task->arrival << 8 | broker_custody_bits(recorded_custody(task)) << 4 |
+        .arrival_and_bits = task->arrival << 8 | broker_custody_bits(recorded_custody(broker, task)) << 4 |
                             (dup ? ENDED_DUP : 0) | end,
     };
     watches_on_end(&broker->watches, task);

@@ -204,6 +204,24 @@ Test(restored, what_was_placed_elsewhere_meanwhile_is_stopped_there)
     fixture_run(now);
 }
 
+/* The copy's grant is lost again, and this time the task ends by it: what the lost history made of it is
+ * late. */
+Test(restored, an_outcome_of_the_lost_history_is_stale_after_an_end_by_loss_too)
+{
+    static const struct row now[] = {{"c1 cancel 1", "c1 CANCELLING 1 cancelling(cancelling)"},
+                                     {"later 11000", ""},
+                                     {"us up slots=1", "us WELCOME"},
+                                     {"us outcome 1.2 completed worker=w1", "us SETTLED 1.2 stale"},
+                                     {"c1 watch 1", "c1 RESULT 1 cancelled(may_still_run) dup"},
+                                     {0}};
+    fixture_act("eu up slots=1");
+    fixture_act("c1 submit 1");
+    fixture_act("go");
+    back_up();
+    put_back(1);
+    fixture_run(now);
+}
+
 Test(restored, marks_are_durable_with_the_grant_and_need_no_rewriting_before)
 {
     static const struct row rows[] = {{"eu up slots=2", "eu WELCOME, eu ASSIGN 1.16777217 dup"},
