@@ -1,4 +1,5 @@
-"""Silence without death: a stopped worker and a region that is cut off, both past their graces and back."""
+"""Silence: a stopped worker and a region that is cut off, both past their graces and back; a region that is forgotten."""
+import json
 import signal
 import unittest
 
@@ -98,6 +99,48 @@ class Partition(unittest.TestCase):
         results = client.results(ids, timeout_ms=60000)
         self.assertEqual(0, self.effects.check(self, results))
         self.assertFalse(any(result.dup_possible for result in results.values()))
+
+    def test_forgotten_region(self):
+        """Nobody waits for the grace; the region comes back all the same, with the end of what it ran."""
+        cluster = self.cluster
+        cluster.small("eu/w1", slots=2, broker_region_grace="1h")
+        client = cluster.client()
+        gates = {custody: cluster.directory / f"gate{custody}" for custody in (1, 2)}
+        wait = f'until [ -e "{cluster.directory}/gate$(echo $MERIDIAN_FENCE | cut -c8)" ]; do sleep 0.05; done'
+        ids = client.submit_many(self.effects.task(wait) for _ in range(4))
+        wait_until(lambda: self.held(client, "eu") == 4 and self.effects.count() == 2, "eu holds all, and runs two")
+        cluster.region("us")
+        cluster.worker("us/w1", slots=4)
+        cluster.wait_up()
+        refused = cluster.cli("region", "forget", "eu")
+        self.assertEqual((1, ""), (refused.returncode, refused.stdout))
+        self.assertIn("eu: is connected", refused.stderr)
+        self.assertEqual(4, cluster.cli("region", "forget", "ap").returncode)
+        self.assertEqual(2, cluster.cli("region", "forget", "eu/w1").returncode)
+
+        cluster.kill("eu")
+        wait_until(lambda: self.state(client, "eu") == "away", "the broker notices")
+        done = cluster.cli("region", "forget", "eu", "-o", "json")
+        self.assertEqual((0, [{"name": "eu", "tasks": 4}]), (done.returncode, json.loads(done.stdout)))
+        wait_until(lambda: self.effects.count() == 6, "us runs all four")
+        wait_until(lambda: self.region_row(client, "eu") == {}, "eu is in no list any more")
+        cluster.kill("broker")
+        cluster.start("broker")
+        gates[2].touch()
+        results = client.results(ids, timeout_ms=30000)
+        self.assertEqual({("completed", "us/w1", True)},
+                         {(result.state, result.worker, result.dup_possible) for result in results.values()})
+
+        gates[1].touch()
+        cluster.start("eu")
+        cluster.wait_up()
+        wait_until(lambda: len(client.query("tasks", late=True)) == 2, "what ran at eu is late")
+        wait_until(lambda: self.held(client, "eu") == 0, "eu holds nothing")
+        again, _ = client.watch(ids)
+        for result in again:
+            self.assertEqual(results[result.id], result, "a recorded end changed")
+        self.effects.check(self, results)
+        self.assertEqual("eu/w1", client.result(client.submit(["true"], region="eu")).worker)
 
     @staticmethod
     def region_row(client, name):

@@ -211,6 +211,54 @@ Test(children, the_lost_are_forgotten_after_a_while)
     cr_expect_eq(children->count, 1);
 }
 
+static struct bytes record_of(uint8_t *bytes, size_t size, bool with_forgotten)
+{
+    struct writer writer;
+    writer_init(&writer, bytes, size);
+    write_array(&writer, with_forgotten ? 4 : 3);
+    write_str(&writer, "w1");
+    write_bin(&writer, bytes_of("0123456789abcdef"));
+    write_uint(&writer, 5);
+    if (with_forgotten)
+        write_bool(&writer, true);
+    return writer_bytes(&writer);
+}
+
+/* Records of a program that knew no `forgotten` have three fields. */
+Test(children, the_forgotten_are_gone_after_a_restart_too)
+{
+    uint8_t bytes[64];
+    cr_expect(children_restore(children, 1, record_of(bytes, sizeof bytes, false)));
+    cr_expect(children_restore(children, 2, record_of(bytes, sizeof bytes, true)));
+    cr_expect_str_eq(child_state_text(children->all[0]), "away");
+    cr_expect_str_eq(child_state_text(children->all[1]), "forgotten");
+    later(1000);
+    cr_expect_eq(children->count, 1);
+    cr_expect_not(children->all[0]->forgotten);
+    cr_expect_eq(children->all[0]->boot, 5);
+}
+
+/* As long as something is granted to it, its name is in use; then anybody is new under it. */
+Test(children, the_forgotten_come_back_as_others)
+{
+    struct child *first = join("w1", 1, offer("t", 1));
+    uint32_t number = first->number;
+    later(4000);
+    cr_expect_not(child_is_heard(first), "it is silent");
+    first->granted = first->first_grant = 1;
+    children_forget(children, first, &outputs);
+    cr_expect_eq(first->peer, 0);
+    hello("w1", 2, '1', offer("t", 1));
+    later(1000);
+    cr_expect_eq(children_by_name(children, bytes_of("w1")), first);
+    cr_expect_eq(first->peer, 0);
+    first->granted = first->first_grant = 0;
+    struct child *second = hello("w1", 3, '1', offer("t", 1));
+    cr_expect_gt(second->number, number);
+    cr_expect_not(second->lost || second->forgotten);
+    cr_expect(child_is_heard(second));
+}
+
 /* more silence in ms, whether work may go there, state: looked at once per beat */
 static const struct {
     uint64_t silent_ms;
