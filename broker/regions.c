@@ -231,7 +231,7 @@ static void unclaimed(struct broker *broker, struct child *region, uint32_t inde
     struct task *task = ledger_task(&broker->tasks, index);
     if (task->flags & TASK_CANCELLING)
         broker_end(broker, index, TASK_CANCELLED, "cancelled", outputs);
-    else if (!region->restarted && !broker_is_restored(broker, task))
+    else if (!region->restarted && (BUG(RESTORED_GRANT_REPEATED) || !broker_is_restored(broker, task)))
         ledger_assign_again(&broker->tasks, index, region, outputs);
     else
         ledger_requeue(&broker->tasks, index, READY_HEAD, 0, REASON_NONE, outputs);

@@ -17,7 +17,7 @@
 void broker_raise_floor(struct broker *broker, const struct event *event, struct outputs *outputs)
 {
     uint32_t floors = broker->custody_floor / FLOOR_STEP + 1;
-    if (floors < broker->options.restored)
+    if (floors < broker->options.restored && !BUG(RESTORES_UNCOUNTED))
         floors = broker->options.restored;
     if (!BUG(CUSTODY_AFTER_RESTORE_FALLS))
         broker->custody_floor = (floors < FLOORS_MAX ? floors : FLOORS_MAX) * FLOOR_STEP;
@@ -34,7 +34,7 @@ void broker_mark_restored(struct broker *broker)
 {
     for (uint32_t index = 1; index < broker->tasks.tasks.next_fresh; index++) {
         struct task *task = ledger_task(&broker->tasks, index);
-        if (broker_is_restored(broker, task))
+        if (broker_is_restored(broker, task) && !BUG(RESTORED_UNMARKED))
             task->flags |= TASK_DUP_POSSIBLE;
     }
 }
@@ -42,7 +42,8 @@ void broker_mark_restored(struct broker *broker)
 bool broker_may_have_run(const struct broker *broker, const struct task_id *id)
 {
     uint64_t made_ms = task_id_time_ms(id), now_ms = broker->tasks.wall_ms;
-    if (broker->restored_ms == 0 || now_ms > broker->restored_ms + broker->ended.dedupe_ttl_ms)
+    if (BUG(LOST_ID_UNMARKED) || broker->restored_ms == 0 ||
+        now_ms > broker->restored_ms + broker->ended.dedupe_ttl_ms)
         return false; /* never, or nobody may submit an id as old any more */
     bool made_since = made_ms > broker->restored_ms && made_ms <= now_ms;
     return !made_since; /* ids that do not tell their time may be old too */

@@ -21,6 +21,12 @@
     X(LOSS_UNMARKED, "loss_unmarked", "a lost worker's task is granted again unmarked")                      \
     X(CUSTODY_AFTER_RESTORE_FALLS, "custody_after_restore_falls",                                            \
       "custodies go on where a restored backup ends")                                                        \
+    X(RESTORES_UNCOUNTED, "restores_uncounted",                                                              \
+      "a backup that is put back again gets its first floor again")                                          \
+    X(RESTORED_GRANT_REPEATED, "restored_grant_repeated",                                                    \
+      "a backup's grant that nobody claims is sent again")                                                   \
+    X(RESTORED_UNMARKED, "restored_unmarked", "an unfinished task of a backup is not marked")                \
+    X(LOST_ID_UNMARKED, "lost_id_unmarked", "an id that a backup has forgotten is accepted again unmarked")  \
     X(RERUN_UNMARKED, "rerun_unmarked", "a lost region's task goes elsewhere unmarked")                      \
     X(REQUEUED_TWICE, "requeued_twice", "a lost worker's task is put back twice")                            \
     X(RETRY_IN_BOTH_TIERS, "retry_in_both_tiers", "the broker too tries a failed task again")                \
