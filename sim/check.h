@@ -134,6 +134,7 @@ struct ward {
     struct offer offers[OFFERS_KEPT];
     uint32_t offer_next; /* modulo OFFERS_KEPT the place of the next */
     uint64_t hello_session, hello_ns;
+    uint32_t hello_wire;                 /* index + 1 of the newest wire whose HELLO has reached the parent */
     uint32_t synced_wire;                /* index + 1 of the wire whose END has reached the parent */
     uint64_t heard_up_ns, heard_down_ns; /* when a frame last reached the parent from it, and it from there */
 };

@@ -313,15 +313,22 @@ static const on_entry arriving[MESSAGE_KIND_COUNT] = {
     [MESSAGE_OUTCOME] = outcome_arrives,
 };
 
-static void on_offer(struct sim *sim, const struct sim_node *child, const struct message_header *header)
+/* By its newest session: what comes late of an older one counts for nothing. */
+static void on_offer(struct sim *sim, const struct sim_node *child, uint32_t wire,
+                     const struct message_header *header)
 {
     struct hello hello;
     struct heartbeat heartbeat;
-    if (header->kind == MESSAGE_HELLO && hello_read(header->body, &hello))
+    uint32_t *newest = &sim->checks->wards[child->index].hello_wire;
+    if (sim->wires[wire - 1].stranger || wire < *newest)
+        return;
+    if (header->kind == MESSAGE_HELLO && hello_read(header->body, &hello)) {
+        *newest = wire;
         room_offered(sim, child, hello.profiles);
-    else if (header->kind == MESSAGE_HEARTBEAT && heartbeat_read(header->body, &heartbeat) &&
-             heartbeat.profiles.size != 0)
+    } else if (header->kind == MESSAGE_HEARTBEAT && heartbeat_read(header->body, &heartbeat) &&
+               heartbeat.profiles.size != 0) {
         room_offered(sim, child, heartbeat.profiles);
+    }
 }
 
 void check_arrival(struct sim *sim, struct sim_node *to, const struct frame *frame)
@@ -335,7 +342,7 @@ void check_arrival(struct sim *sim, struct sim_node *to, const struct frame *fra
         const struct wire *wire = &sim->wires[peer_number(frame->peer) - 1];
         struct sim_node *child = &sim->nodes[wire->child];
         way.from = child;
-        on_offer(sim, child, &header);
+        on_offer(sim, child, (uint32_t)peer_number(frame->peer), &header);
         sim->checks->wards[child->index].heard_up_ns = sim->now_ns;
         if (header.kind == MESSAGE_END)
             sim->checks->wards[child->index].synced_wire = (uint32_t)peer_number(frame->peer);
