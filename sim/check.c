@@ -86,7 +86,9 @@ uint64_t check_hash(struct bytes bytes)
 void check_unknown(struct sim *sim, uint32_t task, uint64_t heard_ns)
 {
     const struct checked *checked = &sim->checks->tasks[task];
-    bool heard = checked->now.accepted_ns != 0 && heard_ns >= checked->now.accepted_ns;
+    /* What was said before the last restore may arrive behind it. */
+    uint64_t accepted_ns = checked->now.accepted_ns, restored_ns = sim->checks->restored_ns;
+    bool heard = accepted_ns != 0 && accepted_ns >= restored_ns && heard_ns >= accepted_ns;
     if (heard || !checked->lost)
         violation(sim, 1, "a client is told that task %u is not known, which was accepted", task);
 }

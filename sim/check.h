@@ -141,12 +141,13 @@ struct ward {
 
 struct checks {
     struct checked *tasks;
-    struct book *books; /* by node; of workers none */
-    struct ward *wards; /* by node */
-    uint32_t ended;     /* ids on the broker's disk */
-    uint64_t doubled;   /* pairs of starts without an end between; all marked, or the run has failed */
-    uint64_t look_ns;   /* when the open grants are looked at next */
-    uint32_t restores;  /* copies of the broker's store that were put back */
+    struct book *books;   /* by node; of workers none */
+    struct ward *wards;   /* by node */
+    uint32_t ended;       /* ids on the broker's disk */
+    uint64_t doubled;     /* pairs of starts without an end between; all marked, or the run has failed */
+    uint64_t look_ns;     /* when the open grants are looked at next */
+    uint64_t restored_ns; /* when a copy of the broker's store was put back last */
+    uint32_t restores;    /* copies of the broker's store that were put back */
 };
 
 /* Where a frame goes. */

@@ -51,6 +51,7 @@ void check_restored(struct sim *sim, const struct standing *copy)
         set_back(sim, task, &copy[task]);
         checks->ended += copy[task].recorded_end != 0;
     }
+    checks->restored_ns = sim->now_ns;
     checks->restores++;
 }
 

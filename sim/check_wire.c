@@ -232,7 +232,8 @@ static const on_entry leaving[MESSAGE_KIND_COUNT] = {
     [MESSAGE_TAKEN] = on_taken,   [MESSAGE_INVENTORY] = on_row,
 };
 
-static void each_entry(struct sim *sim, const struct way *way, const struct message_header *header,
+/* False if it breaks off. */
+static bool each_entry(struct sim *sim, const struct way *way, const struct message_header *header,
                        on_entry on_one)
 {
     struct reader reader;
@@ -240,8 +241,7 @@ static void each_entry(struct sim *sim, const struct way *way, const struct mess
     read_array(&reader, 1);
     for (uint32_t left = read_array(&reader, INVENTORY_ROWS_MAX); left > 0 && !sim->failed; left--)
         on_one(sim, way, &reader);
-    if (!sim->failed && reader_failed(&reader))
-        violation(sim, 0, "%s sends a malformed %s", way->from->name, message_kind_text(header->kind));
+    return sim->failed || !reader_failed(&reader);
 }
 
 void check_frame(struct sim *sim, struct sim_node *from, const struct frame *frame)
@@ -258,8 +258,8 @@ void check_frame(struct sim *sim, struct sim_node *from, const struct frame *fra
                   message_kind_text(header.kind));
         return;
     }
-    if (leaving[header.kind] != NULL)
-        each_entry(sim, &way, &header, leaving[header.kind]);
+    if (leaving[header.kind] != NULL && !each_entry(sim, &way, &header, leaving[header.kind]))
+        violation(sim, 0, "%s sends a malformed %s", way.from->name, message_kind_text(header.kind));
     else if (header.kind == MESSAGE_HELLO)
         on_hello(sim, &way, header.body);
     else if (header.kind == MESSAGE_END)

@@ -98,14 +98,15 @@ static void add_foreign(struct sim *sim, struct wire *wire, bool up, struct fram
         wire_push(sim, wire, up, foreign);
 }
 
-/* Cut short, or with another header: a changed byte in the midst of a body would be another truth. */
+/* Cut short, which leaves what its first entries say, or with another header: a changed byte in the midst of
+ * a body would be another truth. */
 static void garble(struct sim *sim, struct wire *wire, bool up, struct frame frame)
 {
-    if (dice_percent(&sim->dice, 50))
-        frame.size = (size_t)dice_below(&sim->dice, frame.size);
-    else
+    frame.injected = !dice_percent(&sim->dice, 50);
+    if (frame.injected)
         frame.data[dice_below(&sim->dice, HEADER_BYTES_MIN)] = (uint8_t)dice_bits(&sim->dice);
-    frame.injected = true;
+    else
+        frame.size = (size_t)dice_below(&sim->dice, frame.size);
     wire_push(sim, wire, up, frame);
 }
 
