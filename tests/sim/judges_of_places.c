@@ -330,7 +330,6 @@ Test(judges_of_places, see_a_process_that_outlived_its_task)
 
 Test(judges_of_places, see_an_accepted_task_unknown)
 {
-    struct task_id id = judge_id(5);
     check_unknown(&judged, 5, 0);
     JUDGE_SAYS("a client is told that task 5 is not known");
 }
