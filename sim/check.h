@@ -45,7 +45,7 @@ struct standing {
 
 /* What a restored backup cannot know of a task: whether custodies above `from`, up to `to`, have ended. */
 struct forgotten {
-    uint32_t from, to;
+    uint32_t from, to; /* to: the highest that was given out by then */
     bool
         unmarked; /* nor that it ever was: its id was made later, by the broker's clock (broker/restored.c) */
 };
@@ -220,6 +220,8 @@ enum restored_pair {
     PAIR_FORGOTTEN,  /* the end of the earlier one, if there was one, is forgotten: the later one is marked */
 };
 enum restored_pair restored_pair(const struct sim *sim, uint32_t task, struct fence early, struct fence late);
+/* Of two custodies one was granted before a restore and one since. */
+bool restored_between(const struct sim *sim, uint32_t task, uint32_t early, uint32_t late);
 /* This RESULT was told before the store was put back. */
 bool restored_was_told(const struct sim *sim, uint32_t task, uint64_t hash);
 

@@ -18,28 +18,24 @@ struct standing *check_remember(const struct sim *sim)
     return copy;
 }
 
-/* Up to which custody the copy knows that grants have ended. */
-static uint32_t ended_custody(const struct sim *sim, uint32_t task)
-{
-    const struct booked *booked = check_booked(sim, 0, task);
-    return booked->stored ? booked->ended.custody : 0;
-}
-
 static void set_back(struct sim *sim, uint32_t task, const struct standing *copy)
 {
     struct checked *checked = &sim->checks->tasks[task];
     uint32_t restore = sim->checks->restores;
+    const struct booked *booked = check_booked(sim, 0, task);
     const struct standing before = checked->now;
     checked->now = *copy;
     checked->holder = 0; /* no custody of the copy is given out again, not even to the same region */
     checked->lost |= before.accepted_ns != 0 && copy->accepted_ns == 0;
+    if (booked->open != 0) /* the grant was on the disk, and its ASSIGN left behind the copy */
+        checked->now.custody = booked->granted.custody;
     if (before.result_hash != copy->result_hash)
         checked->lost_hashes[restore] = before.result_hash;
     if (copy->recorded_end != 0)
         return; /* it starts no more */
     checked->now.doubled |= before.doubled;
-    checked->forgotten[restore] =
-        (struct forgotten){.from = ended_custody(sim, task), .to = checked->custody};
+    checked->forgotten[restore].from = booked->stored ? booked->ended.custody : 0;
+    checked->forgotten[restore].to = checked->custody;
 }
 
 void check_restored(struct sim *sim, const struct standing *copy)
@@ -61,7 +57,7 @@ void check_restored_start(struct sim *sim)
     for (uint32_t task = 0; task < sim->options.tasks && sim->checks->restores != 0; task++) {
         struct checked *checked = &sim->checks->tasks[task];
         bool made_later = task_id_time_ms(&sim->workload->tasks[task].id) > wall_ms;
-        bool absent = checked->now.accepted_ns == 0 && checked->now.recorded_end == 0;
+        bool absent = !check_booked(sim, 0, task)->stored && checked->now.recorded_end == 0;
         struct forgotten *forgotten = &checked->forgotten[sim->checks->restores - 1];
         forgotten->unmarked = absent && made_later;
         checked->now.doubled &= !forgotten->unmarked;
@@ -89,6 +85,15 @@ enum restored_pair restored_pair(const struct sim *sim, uint32_t task, struct fe
             pair = PAIR_FORGOTTEN;
     }
     return pair;
+}
+
+bool restored_between(const struct sim *sim, uint32_t task, uint32_t early, uint32_t late)
+{
+    for (uint32_t i = 0; i < sim->checks->restores; i++)
+        if (early <= sim->checks->tasks[task].forgotten[i].to &&
+            late > sim->checks->tasks[task].forgotten[i].to)
+            return true;
+    return false;
 }
 
 bool restored_was_told(const struct sim *sim, uint32_t task, uint64_t hash)
