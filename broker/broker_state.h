@@ -113,8 +113,6 @@ bool broker_is_restored(const struct broker *broker, const struct task *task);
 bool broker_may_have_run(const struct broker *broker, const struct task_id *id);
 /* The fence of a task's next grant. */
 struct fence broker_next_fence(const struct broker *broker, const struct task *task);
-/* Four bits of the custody that reported an end, as an ended id keeps them. */
-uint32_t broker_custody_bits(uint64_t custody);
 
 /* ---- route.c ---- */
 /* The region that a task of `class` goes to now, NULL if none has credit. */

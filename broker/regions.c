@@ -95,8 +95,7 @@ static enum settled_status judge(struct broker *broker, struct child *region,
         const struct ended_entry *ended = ledger_find_ended(&broker->tasks, &entry->id);
         if (ended == NULL)
             return SETTLED_UNKNOWN;
-        bool same = (ended->arrival_and_bits >> 4 & 15) == broker_custody_bits(entry->fence.custody);
-        return same ? SETTLED_RECORDED : SETTLED_STALE;
+        return ended_by_custody(ended, entry->fence.custody) ? SETTLED_RECORDED : SETTLED_STALE;
     }
     struct task *task = ledger_task(&broker->tasks, index);
     bool named = ledger_holder(&broker->tasks, task) == region && fence_names(task->fence, entry->fence);

@@ -54,9 +54,3 @@ struct fence broker_next_fence(const struct broker *broker, const struct task *t
     uint32_t last = task->fence.custody;
     return (struct fence){.custody = (last > broker->custody_floor ? last : broker->custody_floor) + 1};
 }
-
-/* The same custody below and above a floor must not look alike: first grants are the most common. */
-uint32_t broker_custody_bits(uint64_t custody)
-{
-    return (uint32_t)(custody + custody / FLOOR_STEP * 5) & 15;
-}

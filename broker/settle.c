@@ -42,13 +42,14 @@ static void finish(struct broker *broker, uint32_t index, enum task_end end, boo
                    struct outputs *outputs)
 {
     struct task *task = ledger_task(&broker->tasks, index);
+    uint32_t custody = recorded_custody(broker, task);
     struct ended_entry entry = {
         .id = task->id,
         .body_hash = (uint32_t)task->body_hash,
         .outcome_size = (uint32_t)outcome_size & ENDED_OUTCOME_BYTES_MAX,
+        .custody_high = custody >> 24,
         .late = dup && task->flags & TASK_LATE,
-        .arrival_and_bits = task->arrival << 8 | broker_custody_bits(recorded_custody(broker, task)) << 4 |
-                            (dup ? ENDED_DUP : 0) | end,
+        .arrival_and_bits = task->arrival << 8 | (custody & 15) << 4 | (dup ? ENDED_DUP : 0) | end,
     };
     watches_on_end(&broker->watches, task);
     outputs_trace(outputs, TRACE_TASK_ENDED, &task->id, end, 0);

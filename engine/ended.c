@@ -88,7 +88,13 @@ static void add_record(struct ended *ended, const struct ended_record *record)
     *record_at(ended, ended->record_count - 1) = *record;
 }
 
-/* [wall_ms, [id, hash, outcome size, arrival and bits], ...] */
+/* What an entry has behind its four fields is written up to the last that is not its default. */
+static uint32_t field_count(const struct ended_entry *entry)
+{
+    return entry->custody_high != 0 ? 6 : entry->late ? 5 : 4;
+}
+
+/* [wall_ms, [id, hash, outcome size, arrival and bits, late, custody's high bits], ...] */
 static void put_record(const struct ended *ended, struct ended_record *record, struct outputs *outputs)
 {
     record->receipts = false;
@@ -97,13 +103,16 @@ static void put_record(const struct ended *ended, struct ended_record *record, s
     write_uint(writer, record->wall_ms);
     for (uint64_t number = record->first; number < record->first + record->count; number++) {
         const struct ended_entry *entry = entry_at(ended, number);
-        write_array(writer, entry->late ? 5 : 4);
+        uint32_t fields = field_count(entry);
+        write_array(writer, fields);
         write_bin(writer, (struct bytes){entry->id.bytes, TASK_ID_BYTES});
         write_uint(writer, entry->body_hash);
         write_uint(writer, entry->outcome_size);
         write_uint(writer, entry->arrival_and_bits);
-        if (entry->late)
-            write_bool(writer, true);
+        if (fields > 4)
+            write_bool(writer, entry->late);
+        if (fields > 5)
+            write_uint(writer, entry->custody_high);
     }
     outputs_put_end(outputs);
 }
@@ -142,7 +151,8 @@ bool ended_restore(struct ended *ended, uint64_t number, struct bytes bytes, str
         entry.outcome_size = ENDED_OUTCOME_BYTES_MAX & read_uint(&reader, ENDED_OUTCOME_BYTES_MAX);
         entry.arrival_and_bits = read_uint(&reader, UINT64_MAX);
         entry.late = parts > 4 && read_bool(&reader);
-        read_skip(&reader, parts, parts > 4 ? 5 : 4);
+        entry.custody_high = parts > 5 ? 255 & read_uint(&reader, 255) : 0;
+        read_skip(&reader, parts, 6);
         if (reader_failed(&reader))
             return false;
         memcpy(entry.id.bytes, id.data, TASK_ID_BYTES);

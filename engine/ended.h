@@ -25,13 +25,13 @@ enum ended_flag { ENDED_RECEIVED = 4, ENDED_DUP = 8 }; /* the low two bits are t
 struct ended_entry {
     struct task_id id;
     uint32_t body_hash;         /* low half: enough to tell another body */
-    uint32_t outcome_size : 31; /* 0 = erased */
+    uint32_t outcome_size : 23; /* 0 = erased */
+    uint32_t custody_high : 8;  /* of the custody that reported the end: it tells restored backups apart */
     uint32_t late : 1;          /* an outcome of it came when it had gone on without it */
-    uint64_t
-        arrival_and_bits; /* arrival << 8 | low 4 bits of the custody that reported the end << 4 | flags */
+    uint64_t arrival_and_bits;  /* arrival << 8 | the lowest 4 bits of that custody << 4 | flags */
 };
 
-#define ENDED_OUTCOME_BYTES_MAX (UINT32_MAX >> 1)
+#define ENDED_OUTCOME_BYTES_MAX (UINT32_MAX >> 9)
 
 _Static_assert(sizeof(struct ended_entry) == 32, "promised: 32 bytes per remembered id");
 
@@ -100,6 +100,12 @@ static inline uint32_t ended_value(uint64_t number)
 static inline uint64_t ended_arrival(const struct ended_entry *entry)
 {
     return entry->arrival_and_bits >> 8;
+}
+
+/* The end was reported under `custody`, as far as the entry can tell. */
+static inline bool ended_by_custody(const struct ended_entry *entry, uint32_t custody)
+{
+    return entry->custody_high == custody >> 24 && (entry->arrival_and_bits >> 4 & 15) == (custody & 15);
 }
 
 static inline enum task_end ended_end(const struct ended_entry *entry)

@@ -186,6 +186,29 @@ Test(restored, an_outcome_of_the_lost_history_is_stale_after_the_end_too)
     fixture_run(now);
 }
 
+/* However many restores and grants: an ended id knows below which floor its custody was, also after a
+ * restart. */
+Test(restored, an_outcome_of_the_lost_history_is_stale_after_three_restores_too)
+{
+    static const struct row lost[] = {{"us up slots=1", "us WELCOME, us ASSIGN 1.1"}, {0}};
+    static const struct row now[] = {
+        {"eu up slots=1", "eu WELCOME, eu ASSIGN 1.50331649 dup"},
+        {"eu outcome 1.50331649 returned", "eu SETTLED 1.50331649 recorded"},
+        {"go", "eu ASSIGN 1.50331650 dup"},
+        {"eu outcome 1.50331650 completed", "eu SETTLED 1.50331650 recorded"},
+        {"restart", ""},
+        {"us up slots=1", "us WELCOME"},
+        {"us outcome 1.1 failed worker=w1", "us SETTLED 1.1 stale"},
+        {"us outcome 1.2 failed worker=w1", "us SETTLED 1.2 stale"},
+        {"us outcome 1.50331650 failed worker=w1", "us SETTLED 1.50331650 recorded"},
+        {0}};
+    fixture_act("c1 submit 1");
+    back_up();
+    fixture_run(lost);
+    put_back(3);
+    fixture_run(now);
+}
+
 /* Another region than the copy says has it by now, or had it. */
 Test(restored, what_was_placed_elsewhere_meanwhile_is_stopped_there)
 {
