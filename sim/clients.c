@@ -23,6 +23,7 @@ static void draw_client(struct sim *sim, uint32_t index)
     *client = (struct client){.index = index, .leaves_ns = NEVER, .restart_ns = NEVER, .noticed = true};
     client->kind = dice_percent(&sim->dice, 60) ? CLIENT_SESSION : CLIENT_ASKING;
     client->cancel_call = client->other_call = NO_CALL;
+    client->latency_ns = topology_client_latency_ns(sim, index);
     uint64_t when_ns = sim->now_ns + dice_below(&sim->dice, LEAVE_MS_MAX * MS);
     if (!first && sim->options.faults && dice_percent(&sim->dice, 8))
         client->leaves_ns = when_ns;
@@ -129,16 +130,16 @@ void client_timer(struct sim *sim, const struct occasion *occasion)
 
 /* ---- connections ---- */
 
-static uint64_t latency_ns(struct sim *sim)
+static uint64_t passage_ns(struct sim *sim, const struct client *client)
 {
-    return MS / 2 + dice_below(&sim->dice, 2 * MS);
+    return client->latency_ns + dice_below(&sim->dice, sim->jitter_us * 1000ull);
 }
 
 void client_connect(struct sim *sim, struct client *client)
 {
     const struct sim_node *broker = &sim->nodes[0];
     if (client->connection != 0 && client->broker_life == broker->life && dice_percent(&sim->dice, 80))
-        timeline_add(&sim->timeline, (struct occasion){.at_ns = sim->now_ns + latency_ns(sim),
+        timeline_add(&sim->timeline, (struct occasion){.at_ns = sim->now_ns + passage_ns(sim, client),
                                                        .what = HAPPENS_LINK_DOWN,
                                                        .life = broker->life,
                                                        .number = peer_make(PORT_CLIENT, client->connection)});
@@ -163,7 +164,7 @@ static uint64_t arrival_ns(struct sim *sim, struct client *client, uint64_t *new
 {
     if (!is_calm(sim) && dice_below(&sim->dice, 500) == 0)
         client->stalled_ns = sim->now_ns + dice_below(&sim->dice, STALL_MS_MAX * MS);
-    uint64_t at_ns = sim->now_ns + latency_ns(sim);
+    uint64_t at_ns = sim->now_ns + passage_ns(sim, client);
     at_ns = at_ns > client->stalled_ns ? at_ns : client->stalled_ns;
     *newest_ns = at_ns > *newest_ns ? at_ns : *newest_ns + 1;
     return *newest_ns;

@@ -36,6 +36,7 @@ struct client {
     uint32_t broker_life;
     bool noticed;            /* that the broker of this connection is gone */
     uint64_t up_ns, down_ns; /* arrivals of the newest frames: a connection keeps their order */
+    uint64_t latency_ns;     /* one way, without the jitter of all links */
     uint64_t stalled_ns;     /* nothing gets through before */
     uint64_t timer;          /* the newest on the timeline */
     uint64_t leaves_ns;      /* goes away without a word; NEVER */

@@ -179,6 +179,7 @@ struct sim {
     uint32_t node_count;
     struct wire *wires;
     uint32_t wire_count, wire_capacity;
+    uint32_t broker_site;           /* topology.c: where it stands */
     uint32_t jitter_us, high_water; /* of each wire: drawn latency on top; frames that fit a direction */
     struct frame overheard[8];      /* hostile.c: frames of others, to be said again elsewhere */
     struct fault {
@@ -217,6 +218,8 @@ void sim_hash(struct sim *sim, const void *data, size_t size);
 /* topology.c: regions, workers and clients of this seed, where they stand, and how their links are. False if
  * the options ask for more than there can be. */
 bool topology_draw(struct sim *sim);
+/* One way between a client and the broker. It has dice of its own, so it moves nothing else of the seed. */
+uint64_t topology_client_latency_ns(const struct sim *sim, uint32_t client);
 
 /* clock.c: what the clocks of a node's machine show. */
 uint64_t node_now_ns(const struct sim *sim, const struct sim_node *node);

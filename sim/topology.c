@@ -17,6 +17,7 @@ enum {
     SKEW_MS_MAX = 5 * 60 * 1000,
     LAN_US_MIN = 50,
     LAN_US_MAX = 400,
+    CLIENTS_DICE = 1000,
     SMALL_QUEUE_MIN = 24,
     SMALL_QUEUE_MAX = 128,
     USUAL_QUEUE = 131072, /* host/router.h */
@@ -97,18 +98,24 @@ static void spread_workers(struct dice *dice, const struct sim_options *options,
         workers[i < options->regions ? i : dice_below(dice, options->regions)]++;
 }
 
-static void add_region(struct sim *sim, struct dice *dice, uint32_t site, uint32_t broker_site,
-                       uint32_t workers, bool bad_clocks)
+static void add_region(struct sim *sim, struct dice *dice, uint32_t site, uint32_t workers, bool bad_clocks)
 {
     struct sim_node *region = add_node(sim, dice, &sim->roles[1], 0, bad_clocks);
     snprintf(region->name, NAME_ROOM, "%s", sites[site]);
-    region->latency_ns += rtt_ms[broker_site][site] * MS / 2;
+    region->latency_ns += rtt_ms[sim->broker_site][site] * MS / 2;
     for (uint32_t w = 1; w <= workers; w++) {
         struct sim_node *worker = add_node(sim, dice, &sim->roles[2], region->index, bad_clocks);
         snprintf(worker->name, NAME_ROOM, "%s/w%u", sites[site], (unsigned)w);
         if (dice_percent(dice, 10)) /* not every worker stands in its region's datacenter */
             worker->latency_ns += dice_below(dice, 60 * MS);
     }
+}
+
+uint64_t topology_client_latency_ns(const struct sim *sim, uint32_t client)
+{
+    struct dice dice = {sim->options.seed * 0x9fb21c651e98df25ull + CLIENTS_DICE + client};
+    uint64_t site = dice_below(&dice, REGIONS_MAX_SIM);
+    return lan_ns(&dice) + rtt_ms[sim->broker_site][site] * MS / 2;
 }
 
 bool topology_draw(struct sim *sim)
@@ -122,7 +129,7 @@ bool topology_draw(struct sim *sim)
         return false;
     spread_workers(&dice, options, workers);
     bool bad_clocks = dice_percent(&dice, 40), rough = dice_percent(&dice, 50);
-    uint32_t broker_site = (uint32_t)dice_below(&dice, REGIONS_MAX_SIM);
+    sim->broker_site = (uint32_t)dice_below(&dice, REGIONS_MAX_SIM);
     sim->jitter_us = (uint32_t)dice_between(&dice, 20, rough ? 20000 : 1000);
     sim->high_water = USUAL_QUEUE;
     if (options->faults && dice_percent(&dice, 20))
@@ -130,6 +137,6 @@ bool topology_draw(struct sim *sim)
     sim->nodes = take_memory(1 + options->regions + options->workers, sizeof *sim->nodes);
     snprintf(add_node(sim, &dice, &sim->roles[0], 0, bad_clocks)->name, NAME_ROOM, "broker");
     for (uint32_t site = 0; site < options->regions; site++)
-        add_region(sim, &dice, site, broker_site, workers[site], bad_clocks);
+        add_region(sim, &dice, site, workers[site], bad_clocks);
     return true;
 }
