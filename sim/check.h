@@ -220,8 +220,6 @@ enum restored_pair {
     PAIR_FORGOTTEN,  /* the end of the earlier one, if there was one, is forgotten: the later one is marked */
 };
 enum restored_pair restored_pair(const struct sim *sim, uint32_t task, struct fence early, struct fence late);
-/* Of two custodies one was granted before a restore and one since. */
-bool restored_between(const struct sim *sim, uint32_t task, uint32_t early, uint32_t late);
 /* This RESULT was told before the store was put back. */
 bool restored_was_told(const struct sim *sim, uint32_t task, uint64_t hash);
 

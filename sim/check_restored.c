@@ -87,15 +87,6 @@ enum restored_pair restored_pair(const struct sim *sim, uint32_t task, struct fe
     return pair;
 }
 
-bool restored_between(const struct sim *sim, uint32_t task, uint32_t early, uint32_t late)
-{
-    for (uint32_t i = 0; i < sim->checks->restores; i++)
-        if (early <= sim->checks->tasks[task].forgotten[i].to &&
-            late > sim->checks->tasks[task].forgotten[i].to)
-            return true;
-    return false;
-}
-
 bool restored_was_told(const struct sim *sim, uint32_t task, uint64_t hash)
 {
     for (uint32_t i = 0; i < sim->checks->restores; i++)

@@ -110,10 +110,7 @@ static void on_settled(struct sim *sim, const struct way *way, struct reader *re
     }
     bool given_back = checked->now.given_back == entry.fence.custody;
     bool was_granted = entry.fence.custody != 0 && entry.fence.custody <= checked->custody; /* not forged */
-    /* An ended id keeps four bits of its custody: enough to tell neighbours, not all of an older history. */
-    bool alike = checked->now.recorded_end != 0 &&
-                 restored_between(sim, task, entry.fence.custody, checked->now.custody);
-    if (entry.fence.custody != checked->now.custody && was_granted && !alike)
+    if (entry.fence.custody != checked->now.custody && was_granted)
         violation(sim, 3, "the broker records an outcome of task %u under custody %u; it is held under %u",
                   task, entry.fence.custody, checked->now.custody);
     if (checked->now.recorded_end == 0 && !given_back)
