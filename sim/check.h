@@ -89,7 +89,9 @@ struct turn {
 
 /* A child as its scheduler numbers it. */
 struct branch {
-    uint32_t node; /* index + 1, 0 = no such child */
+    uint32_t node;     /* index + 1, 0 = no such child */
+    uint64_t since_ns; /* its first record */
+    bool forgotten;    /* says its record */
     uint32_t granted;
     uint32_t by_class[CLASSES_MAX_SIM];
 };

@@ -147,6 +147,22 @@ static void on_row(struct sim *sim, struct bytes row)
                   (unsigned long long)field_uint(tasks, "ended"), sim->checks->ended);
 }
 
+/* The record of a forgotten region says so, or is erased. Another one under its name may be there already, if
+ * it came in the same batch. */
+static void on_forgetting(struct sim *sim, struct bytes body)
+{
+    const struct book *book = &sim->checks->books[0];
+    const struct disk_table *children = &sim->nodes[0].disk.tables[TABLE_CHILDREN];
+    struct bytes name = field_text(body, "node");
+    for (size_t i = 0; i < children->count; i++) {
+        const struct branch *branch = book->branches[children->records[i].number];
+        bool named = branch->node != 0 && bytes_are(name, sim->nodes[branch->node - 1].name);
+        if (named && !branch->forgotten && branch->since_ns < sim->now_ns)
+            violation(sim, 6, "FORGETTING leaves, and the broker's disk does not say that %s is forgotten",
+                      sim->nodes[branch->node - 1].name);
+    }
+}
+
 static const struct {
     enum message_kind kind;
     const char *list;
@@ -160,6 +176,8 @@ static const struct {
 void check_reply(struct sim *sim, const struct message_header *header)
 {
     struct reader reader;
+    if (header->kind == MESSAGE_FORGETTING)
+        on_forgetting(sim, header->body);
     for (size_t i = 0; i < sizeof replies / sizeof replies[0]; i++) {
         if (replies[i].kind != header->kind)
             continue;

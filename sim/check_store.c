@@ -249,15 +249,17 @@ static void on_grant(struct sim *sim, const struct sim_node *node, struct book *
     }
 }
 
-/* [name, instance, boot] */
+/* [name, instance, boot, forgotten] */
 static void on_child(struct sim *sim, const struct sim_node *node, struct book *book, uint64_t number,
                      struct bytes value)
 {
     struct reader reader;
     struct branch **branches = grown(book->branches, &book->branch_count, sizeof *branches, number);
     reader_init(&reader, value);
-    read_array(&reader, 16);
+    uint32_t fields = read_array(&reader, 16);
     struct bytes name = read_str(&reader, 1, NAME_BYTES_MAX);
+    read_skip(&reader, 2, 0);
+    bool forgotten = fields > 3 && read_bool(&reader);
     if (branches == NULL || reader_failed(&reader)) {
         violation(sim, 0, "%s: child %llu cannot be read", node->name, (unsigned long long)number);
         return;
@@ -265,11 +267,17 @@ static void on_child(struct sim *sim, const struct sim_node *node, struct book *
     book->branches = branches;
     if (branches[number] == NULL)
         branches[number] = take_memory(1, sizeof **branches);
+    struct branch *branch = branches[number];
+    if (disk_find(&node->disk, TABLE_CHILDREN, number) == NULL) { /* after a restart numbers come again */
+        branch->node = 0;
+        branch->since_ns = sim->now_ns;
+    }
+    branch->forgotten = forgotten;
     for (uint32_t i = 1; i < sim->node_count; i++) {
         const struct sim_node *child = &sim->nodes[i];
         const char *short_name = is_worker(child) ? strchr(child->name, '/') + 1 : child->name;
         if (child->parent == node->index && bytes_are(name, short_name))
-            branches[number]->node = i + 1;
+            branch->node = i + 1;
     }
 }
 

@@ -255,12 +255,29 @@ void client_write_drain(struct sim *sim, struct writer *writer)
     write_uint(writer, dice_below(&sim->dice, 5000));
 }
 
-/* Regions cannot be drained yet, and a worker may have no session now. A broker without memory (tests/sweep)
- * takes no watches. */
+void client_write_forget(struct sim *sim, struct writer *writer)
+{
+    const struct sim_node *gone = departure_to_forget(sim);
+    uint64_t any = dice_below(&sim->dice, sim->node_count + 1);
+    write_map(writer, 1);
+    write_str(writer, "node");
+    write_str(writer, gone != NULL ? gone->name : any == sim->node_count ? "nowhere" : sim->nodes[any].name);
+}
+
+/* Regions cannot be drained yet, and a worker may have no session now. Most who are named in a FORGET are
+ * there, have been forgotten, or are no regions. A broker without memory (tests/sweep) takes no watches. */
 bool client_may_fail(enum message_kind asked, struct bytes code)
 {
-    return (asked == MESSAGE_DRAIN && (bytes_are(code, "not_found") || bytes_are(code, "invalid_field"))) ||
-           (asked == MESSAGE_WATCH && bytes_are(code, "throttled"));
+    static const struct {
+        enum message_kind asked;
+        const char *code;
+    } failures[] = {{MESSAGE_DRAIN, "not_found"},      {MESSAGE_DRAIN, "invalid_field"},
+                    {MESSAGE_FORGET, "not_found"},     {MESSAGE_FORGET, "connected"},
+                    {MESSAGE_FORGET, "invalid_field"}, {MESSAGE_WATCH, "throttled"}};
+    for (size_t i = 0; i < sizeof failures / sizeof failures[0]; i++)
+        if (failures[i].asked == asked && bytes_are(code, failures[i].code))
+            return true;
+    return false;
 }
 
 void client_write_query(struct sim *sim, struct writer *writer)

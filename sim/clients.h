@@ -72,8 +72,9 @@ void client_set_timer(struct sim *sim, struct client *client, uint64_t at_ns);
 /* The broker that it is connected to, or the connection, has ended, and this is the time to hear of it. */
 bool client_hears_of_end(struct sim *sim, struct client *client);
 struct told *client_told_of(const struct sim *sim, struct bytes map);
-/* Bodies of requests: the DRAIN of a drawn node, any QUERY, ids. */
+/* Bodies of requests: the DRAIN of a drawn node, the FORGET of one that is gone or of any, any QUERY, ids. */
 void client_write_drain(struct sim *sim, struct writer *writer);
+void client_write_forget(struct sim *sim, struct writer *writer);
 /* May a good request of this kind be answered ERROR with `code`? */
 bool client_may_fail(enum message_kind asked, struct bytes code);
 void client_write_query(struct sim *sim, struct writer *writer);

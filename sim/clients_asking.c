@@ -153,6 +153,9 @@ static bool meddle(struct sim *sim, struct client *client, uint32_t batch)
         name_ids(sim, client, MESSAGE_CANCEL, picked, 1); /* unknown, running or long over */
     else if (kind > 11 && kind < 20)
         ask(sim, client, MESSAGE_QUERY, client_write_query);
+    else if ((kind == 20 || (kind > 20 && kind < 26 && departure_to_forget(sim) != NULL)) &&
+             sim->options.faults && sim->now_ns < sim->calm_ns)
+        ask(sim, client, MESSAGE_FORGET, client_write_forget);
     else
         return false;
     return true;

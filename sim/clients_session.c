@@ -126,19 +126,29 @@ static void cancel(struct sim *sim, struct client *client)
            SESSION_OK);
 }
 
+/* What it asks besides: mostly a QUERY. While there are faults it is an operator too. */
+static enum message_kind draw_request(struct sim *sim)
+{
+    if (!sim->options.faults || sim->now_ns >= sim->calm_ns)
+        return MESSAGE_QUERY;
+    uint64_t kind = dice_below(&sim->dice, 100), forget_until = departure_to_forget(sim) != NULL ? 60 : 20;
+    return kind < 15 ? MESSAGE_DRAIN : kind < forget_until ? MESSAGE_FORGET : MESSAGE_QUERY;
+}
+
 static void ask(struct sim *sim, struct client *client)
 {
     uint8_t body[CALL_ROOM];
     struct writer writer;
     if (client->other_call != NO_CALL || !dice_percent(&sim->dice, 3))
         return;
-    bool drain = sim->options.faults && sim->now_ns < sim->calm_ns && dice_percent(&sim->dice, 15);
     writer_init(&writer, body, sizeof body);
-    if (drain)
+    client->asked = draw_request(sim);
+    if (client->asked == MESSAGE_DRAIN)
         client_write_drain(sim, &writer);
+    else if (client->asked == MESSAGE_FORGET)
+        client_write_forget(sim, &writer);
     else
         client_write_query(sim, &writer);
-    client->asked = drain ? MESSAGE_DRAIN : MESSAGE_QUERY;
     ASSERT(session_call(client->session, client->asked, writer_bytes(&writer), QUERY_PATIENCE_MS,
                         &client->other_call) == SESSION_OK);
 }

@@ -187,10 +187,12 @@ static const struct {
     {"slow link", ALL, slow_link, NULL},
     {"hostile link", ALL, be_hostile, cut},
     {"stranger", CHILDREN, let_stranger_in, NULL},
-    {"restored backup", BROKER, restore_backup, NULL}, /* planned by backup.c */
+    {"restored backup", BROKER, restore_backup, NULL},         /* planned by backup.c */
+    {"departure", CHILDREN, departure_begins, departure_ends}, /* planned by departures.c */
 };
 
-enum { KIND_COUNT = sizeof kinds / sizeof kinds[0] - 1, RESTORED_BACKUP = KIND_COUNT };
+/* Those that the swarm is drawn from come first. */
+enum { KIND_COUNT = sizeof kinds / sizeof kinds[0] - 2, RESTORED_BACKUP = KIND_COUNT, DEPARTURE };
 
 static unsigned role_bit(const struct sim *sim, const struct sim_node *node)
 {
@@ -261,6 +263,7 @@ void faults_plan(struct sim *sim)
                          (struct occasion){.at_ns = fault->until_ns, .what = HAPPENS_FAULT_END, .number = i});
     }
     backups_plan(sim, RESTORED_BACKUP);
+    departures_plan(sim, DEPARTURE);
 }
 
 const char *fault_text(const struct fault *fault)
@@ -278,7 +281,10 @@ void fault_happens(struct sim *sim, const struct fault *fault)
     struct sim_node *node = &sim->nodes[fault->node];
     if (is_left_out(sim, fault))
         return;
-    if (sim->options.trace)
+    if (sim->options.trace && fault->until_ns == NEVER)
+        printf("%12.6f %-8s FAULT %ld: %s for good\n", (double)sim->now_ns / 1e9, node->name,
+               (long)(fault - sim->faults), fault_text(fault));
+    else if (sim->options.trace)
         printf("%12.6f %-8s FAULT %ld: %s until %.6f\n", (double)sim->now_ns / 1e9, node->name,
                (long)(fault - sim->faults), fault_text(fault), (double)fault->until_ns / 1e9);
     kinds[fault->kind].begins(sim, node, fault);

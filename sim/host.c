@@ -188,7 +188,7 @@ static void dispatch(struct sim *sim, struct occasion *occasion)
 void sim_run(struct sim *sim)
 {
     uint64_t grace_ns = (REGION_GRACE_MS + 20 * BEAT_MS) * MS, quiet_ns = 0;
-    uint64_t bound_ns = sim->calm_ns + workload_rest_ns(sim);
+    uint64_t bound_ns = NEVER;
     for (uint32_t i = 0; i < sim->node_count; i++)
         timeline_add(&sim->timeline,
                      (struct occasion){.at_ns = sim->now_ns + dice_below(&sim->dice, 100 * MS),
@@ -200,6 +200,8 @@ void sim_run(struct sim *sim)
         if (!put_off(sim, &occasion))
             dispatch(sim, &occasion);
         node_stop_drained(sim, &sim->nodes[occasion.node]);
+        if (bound_ns == NEVER && sim->now_ns > sim->calm_ns)
+            bound_ns = sim->calm_ns + workload_rest_ns(sim); /* with whom there is now */
         if (quiet_ns == 0 && sim->now_ns > sim->calm_ns && clients_done(sim))
             quiet_ns = sim->now_ns + grace_ns;
         if (quiet_ns != 0 && backups_planned(sim) && !clients_done(sim))

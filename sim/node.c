@@ -114,7 +114,7 @@ void node_step(struct sim *sim, struct sim_node *node, struct event *event, stru
 
 void node_start(struct sim *sim, struct sim_node *node)
 {
-    if (node->alive)
+    if (node->alive || node->departed != 0)
         return;
     node->alive = true;
     disk_copy(&node->view, &node->disk);

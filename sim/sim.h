@@ -117,6 +117,7 @@ struct sim_node {
     struct disk view;    /* what will be, when all batches are: messages are put together from it */
     bool is_backup;      /* the broker: its disk is an older copy, and it has not said that it knows */
     uint32_t restored;   /* the option of that name at its start */
+    uint32_t departed;   /* departures.c: number + 1 of the fault by which it is gone; 0: it is here */
     struct sim_clock clock;
     /* Faults, each until its time: */
     uint64_t paused_until_ns, slow_disk_until_ns, hung_disk_until_ns, full_disk_until_ns;
@@ -276,6 +277,19 @@ void backup_put_back(struct sim *sim, struct sim_node *broker, const struct faul
 void backup_starts(struct sim *sim, struct sim_node *broker);
 /* ... until it has a commit on the disk, without which it says nothing to anybody. */
 void backup_answers(struct sim_node *broker);
+
+/* departures.c: nodes that leave for good, or for long. The plan: behind all other faults, as faults of
+ * `kind`. */
+void departures_plan(struct sim *sim, uint32_t kind);
+/* The node, or another of its role, and perhaps all its children are gone: unless what stays could not run
+ * every task. */
+void departure_begins(struct sim *sim, struct sim_node *node, const struct fault *fault);
+/* Those who left by that fault are here again. */
+void departure_ends(struct sim *sim, struct sim_node *node, const struct fault *fault);
+/* It has left, or its parent has. */
+bool node_is_gone(const struct sim *sim, const struct sim_node *node);
+/* A region that is gone, of which an operator knows that it is; NULL if there is none. */
+const struct sim_node *departure_to_forget(const struct sim *sim);
 
 /* process.c */
 void process_perform(struct sim *sim, struct sim_node *node, const struct process *process);

@@ -29,12 +29,21 @@ struct mix {
     uint8_t manners[MANNER_COUNT]; /* weights */
     unsigned priorities_percent, region_percent, disk_percent, payload_percent, cancel_percent;
     bool one_class; /* all tasks compete for the same slots */
+    uint32_t
+        spared; /* node index of a region that no task requires, so that it may leave for good; 0 = none */
 };
 
 static const uint8_t manner_weights[MANNER_COUNT] = {
     [RUNS_WELL] = 100,      [RUNS_FLAKY] = 12,     [RUNS_INTO_SIGNAL] = 3, [RUNS_FOR_EVER] = 3,
     [RUNS_WORKER_DOWN] = 1, [PRINTS_TOO_MUCH] = 2, [STARTS_SELDOM] = 2,    [STARTS_NEVER] = 1,
 };
+
+/* A region that has a worker at all, or 0 for any. */
+static uint32_t draw_region(struct sim *sim)
+{
+    const struct sim_node *node = &sim->nodes[dice_below(&sim->dice, sim->node_count)];
+    return node->parent; /* of a worker its region, else the broker: any */
+}
 
 static struct mix draw_mix(struct sim *sim)
 {
@@ -44,7 +53,8 @@ static struct mix draw_mix(struct sim *sim)
                       .disk_percent = dice_percent(&sim->dice, 70) ? 10 : 0,
                       .payload_percent = dice_percent(&sim->dice, 30) ? 20 : 2,
                       .cancel_percent = dice_percent(&sim->dice, 20) ? 40 : 8,
-                      .one_class = dice_percent(&sim->dice, 15)};
+                      .one_class = dice_percent(&sim->dice, 15),
+                      .spared = draw_region(sim)};
     for (int manner = 0; manner < MANNER_COUNT; manner++)
         mix.manners[manner] =
             manner == RUNS_WELL || dice_percent(&sim->dice, 60) ? manner_weights[manner] : 0;
@@ -80,13 +90,6 @@ static size_t draw_payload(struct sim *sim, const struct mix *mix)
                                                       : PAYLOAD_HUGE);
 }
 
-/* A region that has a worker at all, or 0 for any. */
-static uint32_t draw_region(struct sim *sim)
-{
-    const struct sim_node *node = &sim->nodes[dice_below(&sim->dice, sim->node_count)];
-    return node->parent; /* of a worker its region, else the broker: any */
-}
-
 static enum priority draw_priority(struct sim *sim, const struct mix *mix)
 {
     uint64_t kind = dice_below(&sim->dice, 100);
@@ -114,6 +117,8 @@ static void draw_work(struct sim *sim, const struct mix *mix, uint32_t number, s
     work->priority = draw_priority(sim, mix);
     work->delay_ms = sometimes(sim, 10, 1, 10000);
     work->region = !mix->one_class && dice_percent(&sim->dice, mix->region_percent) ? draw_region(sim) : 0;
+    if (work->region == mix->spared)
+        work->region = 0;
     work->needs_disk = !mix->one_class && dice_percent(&sim->dice, mix->disk_percent);
     work->class = work->type * 2 + work->needs_disk;
     for (uint32_t i = 1; i <= work->region; i++)
@@ -134,11 +139,20 @@ static uint32_t capable_slots(const struct sim *sim, const struct work *work)
     uint32_t slots = 0;
     for (uint32_t i = 1; i < sim->node_count; i++) {
         const struct sim_node *node = &sim->nodes[i];
-        bool there = node->parent != 0 && (work->region == 0 || work->region == node->parent);
+        bool there = node->parent != 0 && (work->region == 0 || work->region == node->parent) &&
+                     !node_is_gone(sim, node);
         if (there && (!work->needs_disk || strcmp(strchr(node->name, '/'), "/w1") == 0))
             slots += SLOTS_SIM;
     }
     return slots < AT_ONCE_MAX ? slots : AT_ONCE_MAX;
+}
+
+bool workload_can_run(const struct sim *sim)
+{
+    for (uint32_t i = 0; i < sim->workload->count; i++)
+        if (capable_slots(sim, &sim->workload->tasks[i]) == 0)
+            return false;
+    return true;
 }
 
 /* Half of the seeds have runs that keep all slots busy for FILL_MS: who is lost, drained or late then is

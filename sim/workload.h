@@ -63,8 +63,11 @@ struct run {
 
 void workload_init(struct sim *sim);
 void workload_release(struct sim *sim);
-/* How long all of it may take at the most, with nothing going wrong any more. */
+/* How long all of it may take at the most with the nodes that are here now, and nothing going wrong any more.
+ */
 uint64_t workload_rest_ns(const struct sim *sim);
+/* Those who are here now can run every task of it. */
+bool workload_can_run(const struct sim *sim);
 struct run workload_run(struct sim *sim, const struct task_id *id);
 /* workload_map.c */
 struct bytes workload_map(const struct sim *sim, const struct work *work);

@@ -331,3 +331,39 @@ Test(judges, see_a_cancel_promised_and_not_kept)
     judge_send(BROKER, BROKER);
     JUDGE_SAYS("CANCELLING leaves before the broker's disk says that task 5");
 }
+
+static void forgetting_frame(void)
+{
+    struct writer *writer = judge_frame(MESSAGE_FORGETTING);
+    write_map(writer, 2);
+    write_str(writer, "node");
+    write_str(writer, "eu");
+    write_str(writer, "tasks");
+    write_uint(writer, 0);
+    judge_send(BROKER, BROKER);
+}
+
+static void put_region(uint64_t number, bool forgotten)
+{
+    struct writer *writer = judge_put(TABLE_CHILDREN, number);
+    write_array(writer, 4);
+    write_str(writer, "eu");
+    write_bin(writer, bytes_of("0123456789abcdef"));
+    write_uint(writer, 1);
+    write_bool(writer, forgotten);
+    judge_commit(BROKER);
+}
+
+Test(judges, see_a_region_forgotten_in_memory_alone)
+{
+    put_region(8, true);
+    judged.now_ns += MS;
+    put_region(9, false); /* it came back in the same batch */
+    judge_erase(TABLE_CHILDREN, 1);
+    judge_commit(BROKER);
+    forgetting_frame();
+    JUDGE_IS_SILENT();
+    judged.now_ns += MS;
+    forgetting_frame();
+    JUDGE_SAYS("FORGETTING leaves, and the broker's disk does not say that eu is forgotten");
+}
