@@ -34,6 +34,8 @@ static bool is_next(const struct event *event, uint64_t *last)
     struct message_header header;
     if (message_read(event->frame, &header) != READER_OK || header.kind != MESSAGE_ANSWER)
         return false;
+    if (header.sequence == 0)
+        return true; /* its session had ended when the batch was closed: it was given no number */
     bool next = header.sequence == *last + 1;
     *last = header.sequence;
     return next;
