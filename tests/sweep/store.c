@@ -15,13 +15,13 @@
 #include "tests/sweep/replay.h"
 
 static const char usage[] =
-    "usage: sweep_store [faults | images | failed-syncs | controls]... [--node broker|region] [--images 300] "
-    "[--seed 1]\n"
+    "usage: sweep_store [faults | images | failed-syncs | controls]... [--node broker|region|worker]\n"
+    "                   [--images 300] [--seed 1]\n"
     "  faults        fail every write and every sync of the job, one at a time\n"
     "  images        cut the power at drawn moments: --images data files of each node\n"
     "  failed-syncs  likewise, in a life after one that a failed sync ended\n"
     "  controls      deliberate mistakes that the images must find\n"
-    "Without a name: all of them. Without --node: the stores of both.\n";
+    "Without a name: all of them. Without --node: the stores of all three.\n";
 
 enum { SOON_RECORDS = 40, WRONG_MAX = 10, FURTHER = 12 /* transactions after what was found */ };
 
@@ -252,8 +252,8 @@ static const struct {
 
 enum { SWEEPS = sizeof sweeps / sizeof *sweeps };
 
-/* Whose stores: the roles in the simulator; workers keep a spool only. */
-static const char *const nodes[] = {"broker", "region"};
+/* Whose stores: the roles in the simulator. */
+static const char *const nodes[] = {"broker", "region", "worker"};
 
 static bool parse(int argc, char **argv, struct sweep *sweep, bool *chosen)
 {
