@@ -67,8 +67,8 @@ static struct task_row own_row(struct broker *broker, const struct task *task)
     };
 }
 
-/* How many attempts there were, and when, its outcome says; a row has no such fields. */
-enum { ENDED_ROW_FIELDS = TASK_ROW_FIELDS - 3 };
+/* What it was, where it ran and how often its outcome says; a row has no such fields. */
+enum { ENDED_ROW_FIELDS = TASK_ROW_FIELDS - 6 };
 
 static void write_ended_row(struct writer *writer, const struct ended_entry *ended)
 {
@@ -77,11 +77,8 @@ static void write_ended_row(struct writer *writer, const struct ended_entry *end
     write_bin(writer, (struct bytes){ended->id.bytes, TASK_ID_BYTES});
     write_str(writer, "state");
     write_str(writer, task_end_text(ended_end(ended)));
-    static const char *const empty[] = {"where", "reason", "type", "priority"};
-    for (size_t i = 0; i < sizeof empty / sizeof empty[0]; i++) {
-        write_str(writer, empty[i]);
-        write_str(writer, "");
-    }
+    write_str(writer, "reason");
+    write_str(writer, "");
     write_str(writer, "dup_possible");
     write_bool(writer, (ended->arrival_and_bits & ENDED_DUP) != 0);
     write_str(writer, "stale");
