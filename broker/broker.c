@@ -109,13 +109,13 @@ static void restore_recent(struct broker *broker)
 
 static void start(struct broker *broker, const struct event *event, struct outputs *outputs)
 {
+    if (broker->options.restored > 0 && !broker_raise_floor(broker, event, outputs))
+        return;
     if (broker->boot == 0)
         memcpy(broker->instance, event->random, INSTANCE_BYTES);
     broker->boot++;
     uint32_t wall_s = (uint32_t)(event->wall_ms / 1000);
     broker->epoch = broker->epoch + 1 > wall_s ? broker->epoch + 1 : wall_s;
-    if (broker->options.restored > 0)
-        broker_raise_floor(broker, event, outputs);
     struct writer *writer = outputs_put(outputs, TABLE_META, 1, 0);
     write_array(writer, META_FIELDS);
     write_bin(writer, (struct bytes){broker->instance, INSTANCE_BYTES});
@@ -355,4 +355,9 @@ uint64_t broker_deadline_ns(const struct broker *broker)
 bool broker_done(const struct broker *broker)
 {
     return broker->draining;
+}
+
+bool broker_no_floor_left(const struct broker *broker)
+{
+    return broker->no_floor_left;
 }

@@ -21,8 +21,11 @@ struct broker_options {
     uint32_t dedupe_ids_max;    /* 4,000,000 */
     uint32_t tasks_max;         /* 20,000,000: living tasks; above it SUBMIT is throttled */
     uint32_t watermark_percent; /* 80: of store.max_bytes; above it SUBMIT is refused store_full */
-    uint32_t restored;          /* 0: the store is as we left it; else a backup, the nth that is put back */
+    uint32_t restored;          /* 0: the store is as we left it; else a backup, the nth that is put back; at
+                                   most BROKER_RESTORES_MAX */
 };
+
+enum { BROKER_RESTORES_MAX = 255 };
 
 struct broker;
 
@@ -32,7 +35,10 @@ struct broker *broker_new(const struct broker_options *options);
 void broker_free(struct broker *broker);
 void broker_step(struct broker *broker, const struct event *event, struct outputs *outputs);
 uint64_t broker_deadline_ns(const struct broker *broker);
-/* True once an operator's drain has finished: the host stops. */
+/* True once an operator's drain has finished, or when it could not start: the host stops. */
 bool broker_done(const struct broker *broker);
+/* It could not start: no custody is above all that were given out before so many restores. Nothing was
+ * written and nobody was answered. */
+bool broker_no_floor_left(const struct broker *broker);
 
 #endif

@@ -66,6 +66,7 @@ struct broker {
     bool dispatch;          /* something became ready, or credit came free */
     bool more_work;         /* a cursor stopped for want of room */
     bool draining;
+    bool no_floor_left;   /* restored once too often: ends at START */
     bool full;            /* above the watermark */
     uint64_t receipts_ns; /* when what clients have received is put, 0 = nothing to put */
     struct room room;
@@ -103,8 +104,9 @@ void broker_on_child_message(struct broker *broker, const struct event *event,
 void broker_sweep(struct broker *broker, struct outputs *outputs);
 
 /* ---- restored.c ---- */
-/* At START from a restored backup, before META is put: the floor rises. */
-void broker_raise_floor(struct broker *broker, const struct event *event, struct outputs *outputs);
+/* At START from a restored backup, before META is put: the floor rises. False: it cannot, and nothing was
+ * changed but that the broker is done. */
+bool broker_raise_floor(struct broker *broker, const struct event *event, struct outputs *outputs);
 /* At every START: the marks of tasks that have lived since before the backup. */
 void broker_mark_restored(struct broker *broker);
 /* It was granted, if ever, before the last restored backup: what became of it since is not known. */

@@ -10,19 +10,27 @@
 #include "proto/bug.h"
 
 #define FLOOR_STEP (1u << 24)                /* more grants than any task has had */
-#define FLOORS_MAX (UINT32_MAX / FLOOR_STEP) /* after 255 restores it stays */
+#define FLOORS_MAX (UINT32_MAX / FLOOR_STEP) /* 255 */
+
+_Static_assert(FLOORS_MAX == BROKER_RESTORES_MAX, "as many restores as there are floors");
 
 /* At least one step above the copy's own floor, which is enough for a copy of the newest history. An older
- * copy does not know how high the floor has been since; the operator does, who numbers the starts with it. */
-void broker_raise_floor(struct broker *broker, const struct event *event, struct outputs *outputs)
+ * copy does not know how high the floor has been since; the operator does, who numbers the starts with it. At
+ * the last floor there is nothing above what was given out, and the broker must not go on. */
+bool broker_raise_floor(struct broker *broker, const struct event *event, struct outputs *outputs)
 {
     uint32_t floors = broker->custody_floor / FLOOR_STEP + 1;
     if (floors < broker->options.restored && !BUG(RESTORES_UNCOUNTED))
         floors = broker->options.restored;
+    if (floors > FLOORS_MAX) {
+        broker->no_floor_left = broker->draining = true;
+        return false;
+    }
     if (!BUG(CUSTODY_AFTER_RESTORE_FALLS))
-        broker->custody_floor = (floors < FLOORS_MAX ? floors : FLOORS_MAX) * FLOOR_STEP;
+        broker->custody_floor = floors * FLOOR_STEP;
     broker->restored_ms = event->wall_ms;
     outputs_trace(outputs, TRACE_BACKUP_RESTORED, NULL, broker->custody_floor, broker->tasks.tasks.live);
+    return true;
 }
 
 bool broker_is_restored(const struct broker *broker, const struct task *task)

@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "broker/broker.h"
 #include "cli/commands.h"
 #include "cli/dev.h"
 #include "cli/run.h"
@@ -18,9 +19,9 @@ static const struct argp_option run_options[] = {
     {"config", 'c', "FILE", 0, "Configuration of the node (see conf/)", 0},
     {"insecure", 'i', NULL, 0, "Listen beyond loopback without encryption", 0},
     {"set", 's', "SECTION.KEY=VALUE", 0, "Override one key of it; may be repeated", 0},
-    {"restored", 'r', NULL, 0,
+    {"restored", 'r', "N", OPTION_ARG_OPTIONAL,
      "Broker: its store is a backup that was put back, or empty since the disk was lost. For this start "
-     "only; give it once more for each earlier start with it",
+     "only; N counts the starts with --restored, this one too (1)",
      0},
     {0},
 };
@@ -51,7 +52,8 @@ static error_t parse_run(int key, char *text, struct argp_state *state)
         if (strcmp(input->role, "broker") != 0)
             usage_error("--restored: only a broker's store is put back; start a %s with an empty directory",
                         input->role);
-        input->restored++;
+        input->restored =
+            text == NULL ? 1 : (uint32_t)option_number("restored", text, 1, BROKER_RESTORES_MAX);
         return 0;
     case ARGP_KEY_ARG:
         usage_error("%s: run takes no further words", text);

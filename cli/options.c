@@ -44,14 +44,25 @@ static const char *from_environment(const char *option)
     return getenv(name);
 }
 
+/* An option without a value: set it or not. */
+static bool is_set(const char *option, const char *value)
+{
+    static const char *const on[] = {"1", "true", "yes"}, *const off[] = {"0", "false", "no", ""};
+    for (size_t i = 0; i < sizeof on / sizeof on[0]; i++)
+        if (strcmp(value, on[i]) == 0)
+            return true;
+    for (size_t i = 0; i < sizeof off / sizeof off[0]; i++)
+        if (strcmp(value, off[i]) == 0)
+            return false;
+    usage_error("the environment sets --%s to %s: 1, true, yes, or 0, false, no", option, value);
+}
+
 static int add_from_environment(const struct argp *argp, char **words, int count)
 {
     for (const struct argp_option *option = argp->options;
          option != NULL && (option->name || option->key || option->doc); option++) {
         const char *value = option->name == NULL ? NULL : from_environment(option->name);
-        bool off = option->arg == NULL && value != NULL && strcmp(value, "1") != 0 &&
-                   strcmp(value, "true") != 0 && strcmp(value, "yes") != 0;
-        if (value == NULL || value[0] == '\0' || off)
+        if (value == NULL || value[0] == '\0' || (option->arg == NULL && !is_set(option->name, value)))
             continue;
         char *word;
         int size = option->arg != NULL ? asprintf(&word, "--%s=%s", option->name, value)
@@ -68,7 +79,7 @@ int options_parse(const struct argp *argp, const char *program, int argc, char *
 {
     static char *words[WORDS_MAX];
     int count = 0, first;
-    words[count++] = (char *)(uintptr_t)program;
+    words[count++] = program_invocation_name = (char *)(uintptr_t)program;
     count = add_from_environment(argp, words, count);
     int added = count - 1;
     if (count + argc > WORDS_MAX) {
@@ -79,7 +90,6 @@ int options_parse(const struct argp *argp, const char *program, int argc, char *
         words[count++] = argv[i];
     words[count] = NULL;
     argp_err_exit_status = EXIT_USAGE;
-    program_invocation_name = words[0];
     argp_parse(argp, count, words, ARGP_IN_ORDER, &first, input);
     return first - added;
 }

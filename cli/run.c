@@ -40,6 +40,13 @@ static int run_broker(const struct config *config)
     if (broker == NULL)
         return no_memory();
     int code = host_run(&options, (struct node){broker, step_broker, broker_due_ns}, broker_ended);
+    if (broker_no_floor_left(broker)) {
+        fprintf(stderr,
+                "meridian: this store has been restored %d times, and no custody is above all that it gave "
+                "out; if it was not put back just now, start the broker without --restored\n",
+                BROKER_RESTORES_MAX);
+        code = EXIT_FAILED;
+    }
     broker_free(broker);
     return code;
 }

@@ -24,7 +24,7 @@ struct store;
 
 /* What is wrong, in one line for people. */
 struct store_problem {
-    char text[640];
+    char text[768];
 };
 
 struct store_options {

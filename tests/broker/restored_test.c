@@ -317,12 +317,21 @@ Test(restored, what_came_since_is_not_marked_by_a_later_start)
     cr_expect_null(strstr(fixture.text, "dup"), "%s", fixture.text);
 }
 
-Test(restored, the_floor_stays_in_its_range)
+Test(restored, a_broker_without_a_floor_above_the_last_does_not_start)
 {
-    static const struct row rows[] = {{"eu up slots=1", "eu WELCOME, eu ASSIGN 1.4278190081 dup"}, {0}};
-    fixture_act("c1 submit 1");
-    start_with(300);
-    start_with(1);
+    static const struct row rows[] = {{"eu up slots=1", "eu WELCOME"},
+                                      {"c1 submit 1", "c1 ACCEPTED 1 accepted"},
+                                      {"go", "eu ASSIGN 1.4278190081 dup"},
+                                      {0}};
+    start_with(BROKER_RESTORES_MAX);
+    cr_assert_not(broker_done(fixture.broker));
+    back_up();
+    fixture.options.restored = 1;
+    fixture_act("restart");
+    cr_expect(broker_done(fixture.broker));
+    cr_expect(broker_no_floor_left(fixture.broker));
+
+    put_back(0);
     fixture_run(rows);
 }
 

@@ -164,6 +164,22 @@ class Store(unittest.TestCase):
         self.assertEqual({ended, running}, {row["id"] for row in client.query("tasks", dup=True)})
         self.assertEqual([], client.query("tasks", ids=[unknown]))
 
+    def test_restores_are_numbered(self):
+        cluster = self.cluster
+        cluster.broker()
+        cluster.wait_up()
+        for number, floor in ((2, 2), (1, 3), (255, 255)):
+            cluster.terminate("broker")
+            cluster.start("broker", f"--restored={number}")
+            wait_until(lambda: f"rise above {floor << 24}" in cluster.nodes["broker"].log_text(), "it is restored")
+            cluster.wait_up()
+        cluster.terminate("broker")
+        cluster.start("broker", "--restored")
+        self.assertEqual(1, cluster.wait_exit("broker"))
+        self.assertIn("without --restored", cluster.nodes["broker"].log_text())
+        cluster.start("broker")
+        cluster.wait_up()
+
     def test_two_brokers_with_one_store(self):
         cluster = self.cluster
         cluster.broker()
