@@ -437,8 +437,26 @@ static void forget_reports(struct sim *sim, uint32_t region)
     }
 }
 
+/* Delays go on as the wall clock says: where it was set back, from the age that the record has. */
+static void wait_again(struct sim *sim, const struct sim_node *node, struct book *book)
+{
+    const struct disk_table *states = &node->disk.tables[TABLE_STATES];
+    for (size_t i = 0; i < states->count; i++) {
+        struct task state;
+        uint32_t task = book_task_of(sim, node, states->records[i].number);
+        if (task == TASKS_MAX_SIM || book->tasks[task].open != 0 ||
+            !task_record_read(states->records[i].value, &state, sim->now_ns, node_wall_ms(sim, node)) ||
+            state.state != TASK_DELAYED)
+            continue;
+        progress_waits(sim, book, task, NEVER);
+        progress_waits(sim, book, task, ready_ns(sim, &state));
+    }
+}
+
 void check_restart(struct sim *sim, struct sim_node *node)
 {
+    if (!is_worker(node))
+        wait_again(sim, node, &sim->checks->books[node->index]);
     for (uint32_t task = 0; task < sim->options.tasks && is_broker(node); task++)
         check_accepted(sim, task);
     if (is_worker(node))
