@@ -1,9 +1,9 @@
 /* job.h - the scripted job of the sweeps: 100 tasks through 1 broker, 2 regions and 4 workers, without
- * faults.
+ * faults; for a worker's store with silences of the links, see job.c.
  *
  * Is:      the transactions that one node of that run made, in order, to be made again on a real store.
- *          Envelopes and outcomes get bytes behind them, up to five pages, that stand for payloads: the
- *          simulated tasks are small, and long records take other ways through the store.
+ *          Envelopes, outcomes and the spool get bytes behind them, up to five pages, that stand for
+ *          payloads: the simulated tasks are small, and long records take other ways through the store.
  * Is not:  a workload of its own: it is the simulator's (sim/), under one seed.
  */
 #ifndef MERIDIAN_TESTS_SWEEP_JOB_H
