@@ -22,6 +22,7 @@ void violation(struct sim *sim, int invariant, const char *format, ...)
     if (sim->failed)
         return; /* the first one is the one to look at */
     sim->failed = true;
+    sim->broken = invariant;
     printf("seed %llu: invariant %d broken at %.6f s: ", (unsigned long long)sim->options.seed, invariant,
            (double)sim->now_ns / 1e9);
     va_start(arguments, format);

@@ -43,7 +43,8 @@ static int shrink_seed(const struct arguments *arguments)
     struct sim_options options = arguments->options;
     options.seed = arguments->first;
     options.trace = false;
-    if (!shrink_fails(&options)) {
+    int failure = shrink_try(&options);
+    if (failure == 0) {
         printf("seed %llu does not fail with these options: nothing to shrink\n",
                (unsigned long long)options.seed);
         return 1;
@@ -54,7 +55,7 @@ static int shrink_seed(const struct arguments *arguments)
     for (uint32_t i = sim.fault_count; i < FAULTS_MAX; i++)
         options.left_out |= 1ull << i;
     sim_release(&sim);
-    options = shrink(&options);
+    options = shrink(&options, failure, shrink_try);
     printf("smallest: ");
     options_print(stdout, &options);
     return 0;

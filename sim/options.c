@@ -5,7 +5,9 @@
 #include <stddef.h>
 #include <stdlib.h>
 
-enum { DURATION_S_MAX = 24 * 3600 };
+enum { DURATION_S_MAX = 24 * 3600, NAME_BYTES = 24 };
+
+_Static_assert(FAULTS_MAX == 64, "the texts below say 0 to 63");
 
 const char options_usage[] =
     "usage: meridian-sim [--seed N | --seeds A..B] [OPTION]...\n"
@@ -19,14 +21,15 @@ const char options_usage[] =
     "  --workers N              1 to 100, over all regions\n"
     "  --clients N              1 to 20\n"
     "  --tasks N                1 to 4096\n"
-    "  --duration N             virtual seconds with faults (default 120)\n"
+    "  --duration N             virtual seconds with faults, 1 to 86400 (default 120)\n"
     "  --no-faults              none at all\n"
-    "  --only-faults 3,7        of the seed's plan only these, as --trace numbers them; none: no planned "
-    "ones\n"
+    "  --only-faults 3,7        of the seed's plan only these, 0 to 63, as --trace numbers them; none: no "
+    "planned ones\n"
     "  --trace                  what the nodes do and what is done to them, a line each\n"
-    "  --shrink                 of a seed that fails: look for a smaller run that fails too, print its "
+    "  --shrink                 of one seed that fails: look for a smaller run that fails alike, print its "
     "options\n"
     "  --coverage               count the trace codes reached; exit 1 if one is missing that should not\n"
+    "  -h, --help               this\n"
     "\n"
     "Exit status: 0 all held, 1 something broke (its line says what, where and when), 2 wrong usage.\n"
     "Example: meridian-sim --seeds 1..200, then meridian-sim --seed 17 --shrink, then what that prints with "
@@ -103,12 +106,13 @@ static const struct {
 static const struct {
     const char *name;
     bool (*read)(const char *text, struct arguments *arguments);
+    const char *values;
 } words[] = {
-    {"--seed", read_seed},
-    {"--seeds", read_seeds},
-    {"--only-faults", read_faults},
+    {"--seed", read_seed, "0 to 4294967295"},
+    {"--seeds", read_seeds, "A..B, each 0 to 4294967295, A not above B"},
+    {"--only-faults", read_faults, "numbers from 0 to 63 with commas between, or none"},
 #ifdef MERIDIAN_BUGS
-    {"--bug", read_bug},
+    {"--bug", read_bug, "a name that --bugs lists"},
 #endif
 };
 
@@ -125,6 +129,7 @@ static const struct {
     {"--bugs", offsetof(struct arguments, bugs), true},
 #endif
     {"--help", offsetof(struct arguments, help), true},
+    {"-h", offsetof(struct arguments, help), true},
 };
 
 #define COUNT(table) (sizeof(table) / sizeof((table)[0]))
@@ -144,44 +149,74 @@ static bool read_switch(const char *name, struct arguments *arguments)
     return false;
 }
 
-/* False: there is no such option, or `text` is nothing for it. */
-static bool read_valued(const char *name, const char *text, struct arguments *arguments, bool *ret_known)
+enum reading { READ, NO_SUCH_OPTION, NOT_ITS_VALUE };
+
+static enum reading read_valued(const char *name, const char *text, struct arguments *arguments)
 {
     uint64_t value;
-    *ret_known = true;
     for (size_t i = 0; i < COUNT(words); i++)
         if (strcmp(name, words[i].name) == 0)
-            return text != NULL && words[i].read(text, arguments);
+            return text != NULL && words[i].read(text, arguments) ? READ : NOT_ITS_VALUE;
     for (size_t i = 0; i < COUNT(numbers); i++) {
         if (strcmp(name, numbers[i].name) != 0)
             continue;
         if (text == NULL || !read_number(text, numbers[i].most, &value) || value == 0)
-            return false;
+            return NOT_ITS_VALUE;
         *number_at(&arguments->options, i) = (uint32_t)value * numbers[i].unit;
-        return true;
+        return READ;
     }
-    *ret_known = false;
-    return false;
+    return NO_SUCH_OPTION;
+}
+
+/* "--workers cannot be 999; it takes 1 to 100" */
+static void say_what_it_takes(const char *name, const char *text)
+{
+    fprintf(stderr, "meridian-sim: %s %s%s; it takes ", name, text != NULL ? "cannot be " : "needs a value",
+            text != NULL ? text : "");
+    for (size_t i = 0; i < COUNT(words); i++)
+        if (strcmp(name, words[i].name) == 0)
+            fprintf(stderr, "%s\n", words[i].values);
+    for (size_t i = 0; i < COUNT(numbers); i++)
+        if (strcmp(name, numbers[i].name) == 0)
+            fprintf(stderr, "1 to %u\n", numbers[i].most);
+}
+
+/* "--seed 3" or "--seed=3"; the number of words that it took, 0 if they are wrong. */
+static int read_option(char **words_left, struct arguments *arguments)
+{
+    char name[NAME_BYTES];
+    const char *word = words_left[0], *equals = strchr(word, '='), *text = words_left[1];
+    if (read_switch(word, arguments))
+        return 1;
+    if (equals != NULL && (size_t)(equals - word) < sizeof name) {
+        memcpy(name, word, (size_t)(equals - word));
+        name[equals - word] = '\0';
+        word = name;
+        text = equals + 1;
+    }
+    switch (read_valued(word, text, arguments)) {
+    case READ:
+        return word == name ? 1 : 2;
+    case NO_SUCH_OPTION:
+        fprintf(stderr, "meridian-sim: no option %s; see --help\n", words_left[0]);
+        return 0;
+    case NOT_ITS_VALUE:
+        say_what_it_takes(word, text);
+        return 0;
+    }
+    return 0;
 }
 
 bool options_read(int argc, char **argv, struct arguments *ret_arguments)
 {
     *ret_arguments = (struct arguments){.options = {.faults = true}, .first = 1, .last = 1};
-    for (int i = 1; i < argc; i++) {
-        bool known;
-        if (read_switch(argv[i], ret_arguments))
-            continue;
-        const char *text = i + 1 < argc ? argv[i + 1] : NULL;
-        if (read_valued(argv[i], text, ret_arguments, &known)) {
-            i++;
-            continue;
-        }
-        if (!known)
-            fprintf(stderr, "meridian-sim: no option %s; see --help\n", argv[i]);
-        else if (text == NULL)
-            fprintf(stderr, "meridian-sim: %s needs a value; see --help\n", argv[i]);
-        else
-            fprintf(stderr, "meridian-sim: %s cannot be %s; see --help\n", argv[i], text);
+    for (int i = 1, taken; i < argc; i += taken)
+        if ((taken = read_option(argv + i, ret_arguments)) == 0)
+            return false;
+    if (ret_arguments->shrink && ret_arguments->first != ret_arguments->last) {
+        fprintf(stderr,
+                "meridian-sim: --shrink takes one seed that fails, not %llu..%llu; name it with --seed\n",
+                (unsigned long long)ret_arguments->first, (unsigned long long)ret_arguments->last);
         return false;
     }
     return true;
@@ -201,5 +236,9 @@ void options_print(FILE *to, const struct sim_options *options)
         for (uint32_t i = 0, printed = 0; i < FAULTS_MAX; i++)
             if (!(options->left_out >> i & 1))
                 fprintf(to, "%s%u", printed++ == 0 ? " --only-faults " : ",", i);
+#ifdef MERIDIAN_BUGS
+    if (bug_chosen != BUG_NONE)
+        fprintf(to, " --bug %s", bug_text(bug_chosen));
+#endif
     fprintf(to, "\n");
 }

@@ -15,9 +15,10 @@ struct arguments {
 
 extern const char options_usage[];
 
-/* False: a word is wrong, and stderr says which. */
+/* argv as main has it, with NULL behind the last. False: a word is wrong; stderr says which, and what it
+ * takes. */
 bool options_read(int argc, char **argv, struct arguments *ret_arguments);
-/* The command line that repeats a run with these options. */
+/* The command line that repeats a run with these options, and with the deliberate bug that was chosen. */
 void options_print(FILE *to, const struct sim_options *options);
 
 #endif

@@ -1,17 +1,24 @@
-/* shrink.c - see shrink.h. Greedy: each change that still fails is kept, from the coarse ones to the fine
- * ones, until none helps any more. Part of the program, not of the archive: it starts processes. */
+/* shrink.c - see shrink.h. Greedy: each change after which it still fails in the same way is kept, from the
+ * coarse ones to the fine ones, until none helps any more. Part of the program, not of the archive: it starts
+ * processes. */
 #include "sim/shrink.h"
 
+#include <signal.h>
 #include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include "proto/assert.h"
 #include "sim/options.h"
 
-enum { TRIES_MAX = 400, TRY_S_MAX = 60 };
+enum {
+    TRIES_MAX = 400,
+    TRY_S_MAX = 60,
+    EXIT_INVARIANT = 64, /* plus its number: not what sanitizers exit with */
+};
 
 static void run_quietly(const struct sim_options *options)
 {
@@ -22,10 +29,10 @@ static void run_quietly(const struct sim_options *options)
     if (!sim_init(&sim, options, cluster_roles))
         _exit(0);
     sim_run(&sim);
-    _exit(sim.failed ? 1 : 0);
+    _exit(sim.failed ? EXIT_INVARIANT + sim.broken : 0);
 }
 
-bool shrink_fails(const struct sim_options *options)
+int shrink_try(const struct sim_options *options)
 {
     int status;
     fflush(stdout);
@@ -34,22 +41,36 @@ bool shrink_fails(const struct sim_options *options)
     if (pid == 0)
         run_quietly(options);
     ASSERT(waitpid(pid, &status, 0) == pid);
-    return !WIFEXITED(status) || WEXITSTATUS(status) != 0;
+    return status;
+}
+
+static void print_failure(int failure)
+{
+    if (WIFSIGNALED(failure) && WTERMSIG(failure) == SIGALRM)
+        printf("takes more than %d s", TRY_S_MAX);
+    else if (WIFSIGNALED(failure))
+        printf("ends with signal %d (%s)", WTERMSIG(failure), strsignal(WTERMSIG(failure)));
+    else if (WEXITSTATUS(failure) >= EXIT_INVARIANT)
+        printf("breaks invariant %d", WEXITSTATUS(failure) - EXIT_INVARIANT);
+    else
+        printf("ends with exit status %d", WEXITSTATUS(failure));
 }
 
 struct search {
     struct sim_options best;
+    int failure; /* of the first run; one that fails in another way is another's */
+    shrink_trial *trial;
     uint32_t tries;
     bool smaller; /* something was found in this round */
 };
 
 static bool try(struct search *search, const struct sim_options *options)
 {
-    if (search->tries == TRIES_MAX || !shrink_fails(options)) {
-        search->tries += search->tries < TRIES_MAX;
+    if (search->tries == TRIES_MAX)
         return false;
-    }
     search->tries++;
+    if (search->trial(options) != search->failure)
+        return false;
     search->best = *options;
     search->smaller = true;
     printf("fails too: ");
@@ -105,9 +126,13 @@ static void leave_out_faults(struct search *search)
     }
 }
 
-struct sim_options shrink(const struct sim_options *options)
+struct sim_options shrink(const struct sim_options *options, int failure, shrink_trial *trial)
 {
-    struct search search = {.best = *options, .smaller = true};
+    struct search search = {.best = *options, .failure = failure, .trial = trial, .smaller = true};
+    ASSERT(failure != 0);
+    printf("seed %llu ", (unsigned long long)options->seed);
+    print_failure(failure);
+    printf("; looking for a smaller run that does\n");
     while (search.smaller && search.tries < TRIES_MAX) {
         search.smaller = false;
         leave_out_faults(&search);

@@ -196,6 +196,7 @@ struct sim {
     uint64_t hash; /* of every frame that left, every record that was committed, and when */
     uint64_t traces[TRACE_CODE_COUNT];
     bool failed;
+    int broken; /* the invariant, if it failed */
 };
 
 /* host.c */

@@ -1,7 +1,7 @@
-/* The clocks of the simulated machines, and the command line of the simulator. */
+/* The clocks of the simulated machines. */
 #include <criterion/criterion.h>
 
-#include "sim/options.h"
+#include "sim/sim.h"
 
 static struct sim sim;
 
@@ -38,51 +38,4 @@ Test(clock, the_wall_clock_is_set_without_the_other)
     node.clock.wall_ahead_ms = -400;
     cr_assert_eq(node_wall_ms(&sim, &node), WALL_START_MS + 600);
     cr_assert_eq(node_now_ns(&sim, &node), before_ns);
-}
-
-static bool parse(const char *line, struct arguments *ret_arguments)
-{
-    static char text[512];
-    char *words[64];
-    int count = 0;
-    snprintf(text, sizeof text, "%s", line);
-    for (char *word = strtok(text, " \n"); word != NULL; word = strtok(NULL, " \n"))
-        words[count++] = word;
-    return options_read(count, words, ret_arguments);
-}
-
-Test(options, what_is_printed_repeats_the_run)
-{
-    static const char *const lines[] = {
-        "meridian-sim --seed 17",
-        "meridian-sim --seed 17 --regions 8 --workers 100 --clients 20 --tasks 4096 --duration 86400",
-        "meridian-sim --seed 4294967295 --no-faults",
-        "meridian-sim --seed 1 --workers 3 --only-faults 0,7,63",
-        "meridian-sim --seed 1 --only-faults none",
-    };
-    for (size_t i = 0; i < sizeof lines / sizeof lines[0]; i++) {
-        struct arguments arguments;
-        char printed[512] = "";
-        cr_assert(parse(lines[i], &arguments), "%s", lines[i]);
-        arguments.options.seed = arguments.first; /* as main does for each seed */
-        FILE *to = fmemopen(printed, sizeof printed, "w");
-        options_print(to, &arguments.options);
-        fclose(to);
-        printed[strcspn(printed, "\n")] = '\0';
-        cr_assert_str_eq(printed, lines[i]);
-    }
-}
-
-Test(options, wrong_words_are_refused)
-{
-    static const char *const lines[] = {
-        "meridian-sim --seed",        "meridian-sim --seed x",           "meridian-sim --seeds 9..3",
-        "meridian-sim --regions 9",   "meridian-sim --workers 101",      "meridian-sim --clients 0",
-        "meridian-sim --tasks 4097",  "meridian-sim --only-faults 64",   "meridian-sim --only-faults 1,",
-        "meridian-sim --only-faults", "meridian-sim --what 3",           "meridian-sim 17",
-        "meridian-sim --seed -1",     "meridian-sim --duration 9999999",
-    };
-    struct arguments arguments;
-    for (size_t i = 0; i < sizeof lines / sizeof lines[0]; i++)
-        cr_assert(!parse(lines[i], &arguments), "%s", lines[i]);
 }
