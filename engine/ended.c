@@ -156,9 +156,12 @@ bool ended_restore(struct ended *ended, uint64_t number, struct bytes bytes, str
         if (reader_failed(&reader))
             return false;
         memcpy(entry.id.bytes, id.data, TASK_ID_BYTES);
+        uint32_t known = map_find(map, &entry.id);
+        if (known != 0 && !(known & ENDED_BIT))
+            return false; /* it lives: of two, one would never be found again */
         uint32_t value = ended_add(ended, &entry);
         ended->evictable += is_evictable(&entry);
-        if (map_find(map, &entry.id) == 0)
+        if (known == 0)
             map_put(map, &entry.id, value);
         else
             map_replace(map, &entry.id, value);

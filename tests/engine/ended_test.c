@@ -10,10 +10,11 @@ static struct ended ended;
 static struct map map;
 static struct outputs outputs;
 static uint64_t now_ms = 1700000000000;
+static struct task_id living;
 
 static const struct task_id *id_of(const void *owner, uint32_t value)
 {
-    return &ended_at(owner, value)->id;
+    return value & ENDED_BIT ? &ended_at(owner, value)->id : &living;
 }
 
 static void begin(uint32_t ids_max)
@@ -333,4 +334,22 @@ Test(ended, a_damaged_record_is_told)
     ended_release(&ended);
     begin(1000000);
     cr_expect_not(ended_restore(&ended, number, (struct bytes){record, size - 1}, &map));
+}
+
+/* Else the living task would never be found again. */
+Test(ended, an_id_of_a_living_task_is_refused)
+{
+    enum { LIVING = 7 }; /* a task's index: no ENDED_BIT */
+    static uint8_t record[8192];
+    uint64_t number;
+    add(1);
+    flush();
+    size_t size = copy_put(0, record, &number);
+    map_release(&map);
+    ended_release(&ended);
+    begin(1000000);
+    living = id(1);
+    cr_assert(map_put(&map, &living, LIVING));
+    cr_expect_not(ended_restore(&ended, number, (struct bytes){record, size}, &map));
+    cr_expect_eq(map_find(&map, &living), LIVING);
 }
