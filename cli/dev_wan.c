@@ -119,11 +119,16 @@ static uint32_t parse_loss_ppm(const char *text)
     char *end;
     errno = 0;
     double percent = strtod(text, &end);
-    bool good = errno == 0 && end != text && strcmp(end, "%") == 0 && percent >= 0 &&
-                percent <= LOSS_PPM_MAX / PPM_OF_PERCENT;
-    if (!good)
+    bool is_number = errno == 0 && end != text && percent >= 0;
+    if (is_number && *end == '\0')
+        usage_error("--loss %s: is it percent? Then write --loss %s%%", text, text);
+    if (!is_number || strcmp(end, "%") != 0)
         usage_error("--loss %s: a percentage from 0%% to %d%%, as in 1%% or 0.5%%", text,
                     LOSS_PPM_MAX / PPM_OF_PERCENT);
+    if (percent > LOSS_PPM_MAX / PPM_OF_PERCENT)
+        usage_error(
+            "--loss %s: at most %d%%. To lose all: meridian dev partition NODE, while the cluster runs", text,
+            LOSS_PPM_MAX / PPM_OF_PERCENT);
     return (uint32_t)(percent * PPM_OF_PERCENT + 0.5);
 }
 
