@@ -9,7 +9,7 @@
 #include "cli/dev.h"
 #include "proto/reader.h"
 
-enum { ASK_EVERY_MS = 50, REPLY_WAIT_MS = 1000 };
+enum { ASK_EVERY_MS = 50, REPLY_WAIT_MS = 1000, SILENT_MS = 2000 };
 
 struct ready {
     const struct dev_plan *plan;
@@ -67,23 +67,50 @@ static bool all_live(const struct ready *ready)
     return true;
 }
 
-static void name_missing(const struct ready *ready, unsigned wait_ms)
+/* "us, ap, eu/w1": who is missing. Of workers only those whose region is there: only it knows of them. */
+static void name_missing(const struct ready *ready)
+{
+    const struct dev_plan *plan = ready->plan;
+    const char *separator = " ";
+    for (unsigned i = 1; i < plan->node_count; i++) {
+        const struct dev_node *node = &plan->nodes[i];
+        bool known = node->tier == DEV_REGION || ready->live[1 + node->region];
+        if (ready->live[i] || !known)
+            continue;
+        fprintf(stderr, "%s%s", separator, node->name);
+        separator = ", ";
+    }
+}
+
+static void say_waiting(const struct ready *ready, unsigned wait_ms)
+{
+    fprintf(stderr, "meridian: waiting for");
+    name_missing(ready);
+    fprintf(stderr, ", for %u s at most%s. Their logs are in %s/log\n", wait_ms / 1000,
+            ready->plan->sandbox ? "; slow and lossy links take longer" : "", ready->plan->directory);
+}
+
+static void say_not_up(const struct ready *ready, unsigned wait_ms)
 {
     fprintf(stderr, "meridian: not up after %u s:", wait_ms / 1000);
-    for (unsigned i = 0; i < ready->plan->node_count; i++)
-        if (ready->plan->nodes[i].tier != DEV_BROKER && !ready->live[i])
-            fprintf(stderr, " %s", ready->plan->nodes[i].name);
-    fprintf(stderr, ". Their logs are in %s/log\n", ready->plan->directory);
+    name_missing(ready);
+    fprintf(stderr, ". Their logs are in %s/log%s\n", ready->plan->directory,
+            ready->plan->sandbox ? "; or is the network too bad? Try less --rtt, --jitter or --loss" : "");
 }
 
 static bool wait_until_live(struct ready *ready, unsigned wait_ms)
 {
-    for (uint64_t deadline_ms = now_ms() + wait_ms; now_ms() < deadline_ms;) {
+    bool said = false;
+    for (uint64_t start_ms = now_ms(); now_ms() - start_ms < wait_ms;) {
         memset(ready->live, 0, sizeof ready->live);
         ask(ready, "regions");
         ask(ready, "workers");
         if (all_live(ready))
             return true;
+        if (!said && now_ms() - start_ms >= SILENT_MS) {
+            say_waiting(ready, wait_ms);
+            said = true;
+        }
         poll(NULL, 0, ASK_EVERY_MS);
     }
     return false;
@@ -104,7 +131,7 @@ int dev_ready_wait(const struct dev_plan *plan, unsigned wait_ms)
     }
     bool live = wait_until_live(&ready, wait_ms);
     if (!live)
-        name_missing(&ready, wait_ms);
+        say_not_up(&ready, wait_ms);
     client_close(ready.client);
     return live ? EXIT_OK : EXIT_UNAVAILABLE;
 }
