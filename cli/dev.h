@@ -27,6 +27,8 @@ enum {
     DEV_PORT_DEFAULT = 7700,
 };
 
+#define DEV_ALL "all" /* of heal and resume: every node. No region is called so */
+
 /* As the configurations of the nodes say it, and messages for people. */
 #define DEV_WORKER_GRACE "3s"
 #define DEV_SANDBOX_REGION_GRACE "10s"
@@ -79,7 +81,8 @@ struct dev_node *dev_plan_find(struct dev_plan *plan, const char *name);
 unsigned dev_plan_clients_port(const struct dev_plan *plan);
 
 /* Waits until every region and worker of the plan is live, asking the broker. Runs in a process of its own
- * (it opens a ZeroMQ context). Returns its exit status; after `wait_ms` it names on stderr who is missing. */
+ * (it opens a ZeroMQ context). Returns its exit status; who is missing it names on stderr after two seconds,
+ * once, and after `wait_ms`. */
 int dev_ready_wait(const struct dev_plan *plan, unsigned wait_ms);
 
 /* The command; argv[0] is "dev". Returns the exit status of the program. */

@@ -69,6 +69,12 @@ static bool region_name_is_good(const char *name, size_t size)
     return size > 0 && size <= NAME_BYTES_MAX;
 }
 
+/* What a region cannot be called, since `dev VERB NODE` means something else by it. */
+static const struct {
+    const char *name, *meaning;
+} taken[] = {{"broker", "the broker itself is called so"},
+             {DEV_ALL, "it means every node, as in `meridian dev heal all`"}};
+
 static bool fill_regions(struct dev_plan *plan, const char *list)
 {
     for (const char *at = list;;) {
@@ -81,6 +87,12 @@ static bool fill_regions(struct dev_plan *plan, const char *list)
                 list, (int)size, at, NAME_BYTES_MAX);
             return false;
         }
+        for (unsigned i = 0; i < sizeof taken / sizeof taken[0]; i++)
+            if (strlen(taken[i].name) == size && memcmp(taken[i].name, at, size) == 0) {
+                fprintf(stderr, "meridian: --regions %s: the name '%s' is taken: %s. Choose another\n", list,
+                        taken[i].name, taken[i].meaning);
+                return false;
+            }
         if (plan->region_count == DEV_REGIONS_MAX) {
             fprintf(stderr, "meridian: --regions %s: at most %d regions\n", list, DEV_REGIONS_MAX);
             return false;
@@ -98,8 +110,11 @@ static bool names_are_unique(const struct dev_plan *plan)
     for (unsigned i = 0; i < plan->node_count; i++)
         for (unsigned j = 0; j < i; j++)
             if (strcmp(plan->nodes[i].file, plan->nodes[j].file) == 0) {
-                fprintf(stderr, "meridian: --regions: %s and %s would share the file %s.ini\n",
-                        plan->nodes[j].name, plan->nodes[i].name, plan->nodes[i].file);
+                if (strcmp(plan->nodes[i].name, plan->nodes[j].name) == 0)
+                    fprintf(stderr, "meridian: --regions: %s is named twice\n", plan->nodes[i].name);
+                else
+                    fprintf(stderr, "meridian: --regions: %s and %s would share the file %s.ini\n",
+                            plan->nodes[j].name, plan->nodes[i].name, plan->nodes[i].file);
                 return false;
             }
     return true;
