@@ -83,15 +83,40 @@ static void text_cell(struct table *table, struct bytes row, const char *name)
     table_cell(table, "%.*s", (int)text.size, (const char *)text.data);
 }
 
-static void link_cells(struct table *table, struct bytes row)
+/* The most that any row has. */
+static uint64_t most(struct bytes rows, const char *name)
 {
-    char span[SPAN_TEXT_BYTES];
-    struct bytes cut = map_text(row, "cut");
-    text_cell(table, row, "parent");
+    uint64_t result = 0;
+    struct reader reader;
+    reader_init(&reader, rows);
+    for (uint32_t left = read_array(&reader, UINT16_MAX); left > 0 && !reader_failed(&reader); left--) {
+        uint64_t value = map_number(read_raw(&reader), name);
+        result = value > result ? value : result;
+    }
+    return result;
+}
+
+/* Empty for the broker, which has no link. */
+static void ms_cell(struct table *table, struct bytes row, const char *name)
+{
     if (map_text(row, "parent").size == 0)
         table_cell(table, "%s", "");
     else
-        table_cell(table, "%.0f ms", (double)map_number(row, "rtt_us") / 1000);
+        table_cell(table, "%.0f ms", (double)map_number(row, name) / 1000);
+}
+
+static void loss_cell(struct table *table, struct bytes row)
+{
+    if (map_text(row, "parent").size == 0)
+        table_cell(table, "%s", "");
+    else
+        table_cell(table, "%g%%", (double)map_number(row, "loss_ppm") / 10000);
+}
+
+static void cut_cell(struct table *table, struct bytes row)
+{
+    char span[SPAN_TEXT_BYTES];
+    struct bytes cut = map_text(row, "cut");
     if (cut.size == 0)
         table_cell(table, "%s", "");
     else
@@ -102,11 +127,18 @@ static void link_cells(struct table *table, struct bytes row)
 
 void dev_status_print(struct bytes rows)
 {
-    static const struct table_column columns[] = {
-        {"NODE", 0, false},   {"PID", 0, true}, {"STATE", 0, false}, {"FOR", 0, true},
-        {"PARENT", 0, false}, {"RTT", 0, true}, {"LINK", 0, false}};
+    enum { ALWAYS = 6, MOST = ALWAYS + 3 };
+    struct table_column columns[MOST] = {{"NODE", 0, false}, {"PID", 0, true},     {"STATE", 0, false},
+                                         {"FOR", 0, true},   {"PARENT", 0, false}, {"RTT", 0, true}};
+    bool jitter = most(rows, "jitter_us") > 0, loss = most(rows, "loss_ppm") > 0;
+    unsigned count = ALWAYS;
+    if (jitter)
+        columns[count++] = (struct table_column){"JITTER", 0, true};
+    if (loss)
+        columns[count++] = (struct table_column){"LOSS", 0, true};
+    columns[count++] = (struct table_column){"LINK", 0, false};
     char span[SPAN_TEXT_BYTES];
-    struct table *table = table_new(columns, sizeof columns / sizeof columns[0]);
+    struct table *table = table_new(columns, count);
     struct reader reader;
     reader_init(&reader, rows);
     for (uint32_t left = read_array(&reader, UINT16_MAX); left > 0 && !reader_failed(&reader); left--) {
@@ -118,7 +150,13 @@ void dev_status_print(struct bytes rows)
             table_cell(table, "%llu", (unsigned long long)map_number(row, "pid"));
         text_cell(table, row, "state");
         table_cell(table, "%s", age_text(map_number(row, "state_ms"), span));
-        link_cells(table, row);
+        text_cell(table, row, "parent");
+        ms_cell(table, row, "rtt_us");
+        if (jitter)
+            ms_cell(table, row, "jitter_us");
+        if (loss)
+            loss_cell(table, row);
+        cut_cell(table, row);
     }
     table_print(table, stdout);
 }
