@@ -252,7 +252,8 @@ static const struct {
 } verbs[] = {
     {"list", task_list, list_options, NULL,
      "The newest tasks; or the open, late or doubtful ones.\vWith --late or --dup the table says why: which "
-     "attempt was lost where, and which outcome came when the task had gone on without it.\n\n"
+     "attempt was lost where, and which outcome came when the task had gone on without it. --open, --late "
+     "and --dup together show the tasks that all of them name.\n\n"
      "Examples:\n  meridian task list --open\n  meridian task list --late\n  meridian task list --dup -o "
      "json"},
     {"show", task_show, NULL, "TASK", "What is known of a task.\vExample: meridian task show last"},
