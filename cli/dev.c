@@ -28,7 +28,7 @@ static const struct {
 } verbs[] = {{"kill", true},      {"start", true}, {"pause", true},  {"resume", true},
              {"partition", true}, {"heal", true},  {"status", false}};
 
-enum { VERB_COUNT = sizeof verbs / sizeof verbs[0] };
+enum { VERB_COUNT = sizeof verbs / sizeof verbs[0], OPTIONS_MAX = 16 };
 
 struct request {
     const char *regions, *directory;
@@ -38,6 +38,8 @@ struct request {
     const char *verb, *node, *one_way; /* verb NULL: the cluster itself */
     bool takes_node;
     struct common_options common; /* of status */
+    int argc;                /* as the program was called: the words before those are from the environment */
+    bool typed[OPTIONS_MAX]; /* in the order of `options`; not those of the environment */
 };
 
 static const struct argp_option options[] = {
@@ -50,8 +52,8 @@ static const struct argp_option options[] = {
     {"rtt", 'R', "PAIR=TIME,...", 0,
      "Round trips between regions (eu-us=80ms,eu-ap=180ms); a TIME alone is for all pairs not named (0)", 1},
     {"jitter", 'j', "TIME", 0, "Each way takes up to this longer or shorter (0)", 1},
-    {"loss", 'l', "PERCENT", 0, "Segments lost, seen as TCP shows it: they come late, all behind waits (0%)",
-     1},
+    {"loss", 'l', "PERCENT", 0,
+     "Segments lost, 0% to 50%, seen as TCP shows it: they come late, all behind waits (0%)", 1},
     {"broker-in", KEY_BROKER_IN, "REGION", 0, "The region that the broker lives in (the first)", 1},
     {"sandbox", KEY_SANDBOX, NULL, 0, "Links that can be cut, otherwise quick and clean", 1},
     {NULL, 0, NULL, 0, "Of single verbs:", 2},
@@ -59,6 +61,15 @@ static const struct argp_option options[] = {
     {"output", 'o', "FORMAT", 0, "status: table, json, jsonl or id (table)", 2},
     {0},
 };
+
+_Static_assert(sizeof options / sizeof options[0] <= OPTIONS_MAX, "each has its place in `typed`");
+
+/* The verb that an option is of; the others, but for --dir, are of the cluster itself. */
+static const struct {
+    int key;
+    const char *verb, *example;
+} verb_options[] = {{KEY_ONE_WAY, "partition", "meridian dev partition us --one-way up"},
+                    {'o', "status", "meridian dev status -o json"}};
 
 static const char documentation[] =
     "Runs a whole cluster on this machine: a broker, regions and their workers.\v"
@@ -69,7 +80,7 @@ static const char documentation[] =
     "  pause NODE, resume NODE      SIGSTOP, SIGCONT\n"
     "  partition NODE, heal NODE    its link with its parent is a cut cable, and is whole again (sandbox)\n"
     "  status                       what runs, what is paused or cut, and for how long\n"
-    "`heal all' and `resume all' undo all of them.\n\n"
+    "`heal all' and `resume all' undo all of them. A region is called neither broker nor all.\n\n"
     "The sandbox: the link of a region with the broker has the round trip of the pair of that region and the "
     "broker's own; inside a region links are quick and clean. Pairs of two other regions are taken, but no "
     "link "
@@ -100,6 +111,32 @@ static void parse_word(struct request *request, const char *word)
     request->node = word;
 }
 
+/* What was typed is meant: an option that would have no effect here is refused. In the environment it is for
+ * whoever can use it. */
+static void note_typed(struct request *request, int key, const struct argp_state *state)
+{
+    int from_environment = state->argc - request->argc;
+    for (int i = 0; i < OPTIONS_MAX && (options[i].name != NULL || options[i].doc != NULL); i++)
+        if (options[i].name != NULL && options[i].key == key && state->next > 1 + from_environment)
+            request->typed[i] = true;
+}
+
+static void check_typed(const struct request *request, const struct argp_option *option)
+{
+    if (option->key == 'd')
+        return;
+    for (size_t i = 0; i < sizeof verb_options / sizeof verb_options[0]; i++)
+        if (verb_options[i].key == option->key) {
+            if (request->verb == NULL || strcmp(request->verb, verb_options[i].verb) != 0)
+                usage_error("--%s: of %s only, as in: %s", option->name, verb_options[i].verb,
+                            verb_options[i].example);
+            return;
+        }
+    if (request->verb != NULL)
+        usage_error("--%s is said when the cluster starts; %s does not change it: leave it out", option->name,
+                    request->verb);
+}
+
 static void check_end(const struct request *request)
 {
     if (request->takes_node && request->node == NULL)
@@ -108,13 +145,15 @@ static void check_end(const struct request *request)
     if (request->one_way != NULL && partition && strcmp(request->one_way, "up") != 0 &&
         strcmp(request->one_way, "down") != 0)
         usage_error("--one-way %s: up or down", request->one_way);
-    if (request->one_way != NULL && !partition)
-        usage_error("--one-way: of partition only, as in: meridian dev partition us --one-way up");
+    for (int i = 0; i < OPTIONS_MAX; i++)
+        if (request->typed[i])
+            check_typed(request, &options[i]);
 }
 
 static error_t parse(int key, char *text, struct argp_state *state)
 {
     struct request *request = state->input;
+    note_typed(request, key, state);
     switch (key) {
     case 'r':
         request->regions = text;
@@ -265,7 +304,8 @@ int cli_dev(int argc, char **argv)
                               .directory = DIRECTORY_DEFAULT,
                               .workers = 2,
                               .slots = 2,
-                              .port = DEV_PORT_DEFAULT};
+                              .port = DEV_PORT_DEFAULT,
+                              .argc = argc};
     options_parse(&parser, "meridian dev", argc, argv, &request);
     if (request.verb == NULL)
         return run_cluster(&request);
