@@ -11,8 +11,7 @@
 #include "cli/dev_control.h"
 #include "cli/dev_state.h"
 #include "cli/table.h"
-
-#define ALL "all"
+#include "proto/assert.h"
 
 __attribute__((format(printf, 3, 4))) static void reply(int connection, int exit_status, const char *format,
                                                         ...)
@@ -47,6 +46,13 @@ static bool is_up(const struct dev_node *node, int connection)
     return up;
 }
 
+static const char *grace_of(const struct supervisor *supervisor, const struct dev_node *node)
+{
+    return node->tier == DEV_WORKER    ? DEV_WORKER_GRACE
+           : supervisor->plan->sandbox ? DEV_SANDBOX_REGION_GRACE
+                                       : "60s";
+}
+
 /* ---- kill, start ---- */
 
 static void on_kill(struct supervisor *supervisor, struct dev_node *node, const char *word, int connection)
@@ -55,31 +61,59 @@ static void on_kill(struct supervisor *supervisor, struct dev_node *node, const 
     if (!is_up(node, connection))
         return;
     kill(node->pid, SIGKILL);
-    node->kill_reply = connection; /* answered when it is reaped */
+    node->kill_reply = connection; /* answered when it is reaped: dev_killed */
     tell("kill", node);
+}
+
+void dev_killed(const struct supervisor *supervisor, struct dev_node *node)
+{
+    int connection = node->kill_reply;
+    const char *name = node->name, *grace = grace_of(supervisor, node);
+    node->kill_reply = -1;
+    switch (node->tier) {
+    case DEV_BROKER:
+        reply(connection, EXIT_OK,
+              "%s is killed: nobody is answered, regions go on with what they have.\n"
+              "Undo it with: meridian dev start %s",
+              name, name);
+        return;
+    case DEV_REGION:
+        reply(
+            connection, EXIT_OK,
+            "%s is killed; its workers go on with what they run. If that lasts %s, its tasks run elsewhere, "
+            "marked dup_possible.\n"
+            "Undo it with: meridian dev start %s",
+            name, grace, name);
+        return;
+    case DEV_WORKER:
+        reply(
+            connection, EXIT_OK,
+            "%s is killed with the processes of its tasks. They run again, marked dup_possible, after %s or "
+            "when it is back.\n"
+            "Undo it with: meridian dev start %s",
+            name, grace, name);
+        return;
+    case DEV_TIER_COUNT:
+        break;
+    }
+    ASSERT(false);
 }
 
 static void on_start(struct supervisor *supervisor, struct dev_node *node, const char *word, int connection)
 {
     (void)word;
+    const char *down_for = since(node->since_ms);
     if (node->pid != 0) {
         reply(connection, EXIT_FAILURE, "%s runs already", node->name);
     } else if (!dev_start_node(supervisor, node)) {
         reply(connection, EXIT_FAILURE, "cannot start %s: %s", node->name, strerror(errno));
     } else {
-        reply(connection, EXIT_OK, "%s", "");
+        reply(connection, EXIT_OK, "%s is started, after %s", node->name, down_for);
         tell("start", node);
     }
 }
 
 /* ---- pause, resume ---- */
-
-static const char *grace_of(const struct supervisor *supervisor, const struct dev_node *node)
-{
-    return node->tier == DEV_WORKER    ? DEV_WORKER_GRACE
-           : supervisor->plan->sandbox ? DEV_SANDBOX_REGION_GRACE
-                                       : "60s";
-}
 
 static void on_pause(struct supervisor *supervisor, struct dev_node *node, const char *word, int connection)
 {
@@ -141,29 +175,37 @@ static const struct {
 
 enum { CUT_COUNT = sizeof cuts / sizeof cuts[0] };
 
-/* Has it a link that can be cut? Else says what to do. */
-static bool has_link(const struct supervisor *supervisor, const struct dev_node *node, int connection)
+static const char *cut_text(unsigned cut)
+{
+    int at = 0;
+    while (at < CUT_COUNT && cuts[at].cut != cut)
+        at++;
+    ASSERT(at < CUT_COUNT);
+    return cuts[at].text;
+}
+
+static bool has_sandbox(const struct supervisor *supervisor, int connection)
 {
     if (supervisor->shim == NULL)
         reply(connection, EXIT_FAILURE,
               "this cluster has no sandbox: its links cannot be cut. Start it with one: meridian dev "
               "--sandbox, "
               "or with --rtt eu-us=80ms, --jitter 5ms, --loss 1%%");
-    else if (node->tier == DEV_BROKER)
-        reply(connection, EXIT_FAILURE,
-              "broker has no link of its own; cut off its regions, as in: meridian dev partition %s",
-              supervisor->plan->regions[0]);
-    else
-        return true;
-    return false;
+    return supervisor->shim != NULL;
 }
 
 static void on_partition(struct supervisor *supervisor, struct dev_node *node, const char *word,
                          int connection)
 {
     int at = 0;
-    if (!has_link(supervisor, node, connection))
+    if (!has_sandbox(supervisor, connection))
         return;
+    if (node->tier == DEV_BROKER) {
+        reply(connection, EXIT_FAILURE,
+              "broker has no link of its own; cut off its regions, as in: meridian dev partition %s",
+              supervisor->plan->regions[0]);
+        return;
+    }
     while (at < CUT_COUNT && strcmp(cuts[at].word, word) != 0)
         at++;
     if (at == CUT_COUNT) {
@@ -171,18 +213,25 @@ static void on_partition(struct supervisor *supervisor, struct dev_node *node, c
         return;
     }
     const char *parent = dev_plan_parent(supervisor->plan, node)->name;
-    if (atomic_load(&shim_link(supervisor->shim, node)->cut) == cuts[at].cut) {
-        reply(connection, EXIT_FAILURE, "%s is %s %s already, for %s", node->name, cuts[at].text, parent,
-              since(node->cut_since_ms));
+    if (node->cut_since_ms != 0) {
+        reply(connection, EXIT_FAILURE, "%s is %s %s already, for %s; heal it first: meridian dev heal %s",
+              node->name, cut_text(atomic_load(&shim_link(supervisor->shim, node)->cut)), parent,
+              since(node->cut_since_ms), node->name);
         return;
     }
     shim_cut(supervisor->shim, node, cuts[at].cut);
     node->cut_since_ms = dev_now_ms();
     tell("partition", node);
-    reply(connection, EXIT_OK,
-          "%s is %s %s. If that lasts %s, its tasks run elsewhere, marked dup_possible.\n"
-          "Undo it with: meridian dev heal %s",
-          node->name, cuts[at].text, parent, grace_of(supervisor, node), node->name);
+    if (node->pid == 0)
+        reply(connection, EXIT_OK,
+              "%s is %s %s, also when it is started; now it is not running.\n"
+              "Undo it with: meridian dev heal %s",
+              node->name, cuts[at].text, parent, node->name);
+    else
+        reply(connection, EXIT_OK,
+              "%s is %s %s. If that lasts %s, its tasks run elsewhere, marked dup_possible.\n"
+              "Undo it with: meridian dev heal %s",
+              node->name, cuts[at].text, parent, grace_of(supervisor, node), node->name);
 }
 
 void dev_heal(struct supervisor *supervisor, struct dev_node *node)
@@ -196,16 +245,26 @@ void dev_heal(struct supervisor *supervisor, struct dev_node *node)
 static void on_heal(struct supervisor *supervisor, struct dev_node *node, const char *word, int connection)
 {
     (void)word;
-    if (!has_link(supervisor, node, connection))
+    if (!has_sandbox(supervisor, connection))
         return;
+    if (node->tier == DEV_BROKER) {
+        reply(connection, EXIT_FAILURE,
+              "broker has no link of its own; heal those of its regions: meridian dev heal all");
+        return;
+    }
     if (node->cut_since_ms == 0) {
         reply(connection, EXIT_FAILURE, "%s is not cut off", node->name);
         return;
     }
-    reply(connection, EXIT_OK,
-          "%s and %s reach each other again after %s. What comes too late is refused: meridian task list "
-          "--late",
-          node->name, dev_plan_parent(supervisor->plan, node)->name, since(node->cut_since_ms));
+    if (node->pid == 0)
+        reply(connection, EXIT_OK, "the link of %s with %s is whole again after %s; %s is not running",
+              node->name, dev_plan_parent(supervisor->plan, node)->name, since(node->cut_since_ms),
+              node->name);
+    else
+        reply(connection, EXIT_OK,
+              "%s and %s reach each other again after %s. What comes too late is refused: meridian task list "
+              "--late",
+              node->name, dev_plan_parent(supervisor->plan, node)->name, since(node->cut_since_ms));
     dev_heal(supervisor, node);
     tell("heal", node);
 }
@@ -233,6 +292,8 @@ static void unknown_node(const struct supervisor *supervisor, const char *name, 
 static void undo_all(struct supervisor *supervisor, bool heal, int connection)
 {
     unsigned count = 0;
+    if (heal && !has_sandbox(supervisor, connection))
+        return;
     for (unsigned i = 0; i < supervisor->plan->node_count; i++) {
         struct dev_node *node = &supervisor->plan->nodes[i];
         if (heal ? node->cut_since_ms == 0 : !node->paused)
@@ -264,7 +325,7 @@ static void act(struct supervisor *supervisor, char *request, int connection)
         reply(connection, EXIT_USAGE, "the supervisor does not know '%s'", verb);
     else if (supervisor->phase == DEV_STOPPING)
         reply(connection, EXIT_FAILURE, "the cluster is stopping");
-    else if (node == NULL && undo && strcmp(name, ALL) == 0)
+    else if (undo && strcmp(name, DEV_ALL) == 0)
         undo_all(supervisor, verbs[at].act == on_heal, connection);
     else if (node == NULL)
         unknown_node(supervisor, name, connection);

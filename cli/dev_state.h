@@ -30,6 +30,8 @@ bool dev_start_node(struct supervisor *supervisor, struct dev_node *node);
 /* ---- dev_requests.c ---- */
 /* One caller of the control socket: read, done, answered (a kill is answered when the node is reaped). */
 void dev_on_request(struct supervisor *supervisor);
+/* Answers the `dev kill` that waits until the node is reaped. */
+void dev_killed(const struct supervisor *supervisor, struct dev_node *node);
 /* Its link is whole again, if it was not. */
 void dev_heal(struct supervisor *supervisor, struct dev_node *node);
 /* SIGCONT, if it was paused. */

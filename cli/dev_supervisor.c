@@ -277,8 +277,7 @@ static void on_node_end(struct supervisor *supervisor, struct dev_node *node, in
     node->paused = false;
     node->since_ms = dev_now_ms();
     if (node->kill_reply >= 0) {
-        dev_control_reply(node->kill_reply, EXIT_OK, (struct bytes){NULL, 0});
-        node->kill_reply = -1;
+        dev_killed(supervisor, node);
     } else if (supervisor->phase != DEV_STOPPING) {
         report_death(supervisor, node, status);
         if (supervisor->phase == DEV_STARTING)

@@ -29,12 +29,12 @@ class Sandbox:
         self.output = self.directory / "dev.out"
         self.client = meridian.Client(loopback(self.port), answer_ms=1000)
 
-    def start(self, *options: str) -> None:
+    def start(self, *options: str, until: str = "Ctrl-C stops") -> None:
         with open(self.output, "wb") as output:
             self.dev = subprocess.Popen(
                 [BIN, "dev", "--dir", str(self.directory / "dev"), "--port", str(self.port), *options],
                 stdout=output, stderr=output, stdin=subprocess.DEVNULL, preexec_fn=die_with_parent)
-        wait_until(lambda: "Ctrl-C stops" in self.text() or self.dev.poll() is not None, "dev is up", 40)
+        wait_until(lambda: until in self.text() or self.dev.poll() is not None, f"dev says: {until}", 40)
         assert self.dev.poll() is None, self.text()
 
     def text(self) -> str:
@@ -121,6 +121,10 @@ class Wan(unittest.TestCase):
             if rtt_ms == 0:
                 self.assertLess(row["rtt_us"], 1000 * RTT_MS["us"], "inside its own region the broker is near")
             self.assertEqual(1000 * rtt_ms, self.box.node(name)["rtt_us"])
+        table = self.box.act("status")
+        self.assertRegex(table, r"PARENT +RTT  JITTER  LOSS  LINK\n")
+        self.assertRegex(table, r"\nap +\d+  running .* broker  180 ms    5 ms    1%\n")
+        self.assertRegex(table, r"\neu/w1 +\d+  running .* eu +0 ms    0 ms    0%\n")
 
     def test_2_a_region_cut_off_past_its_grace(self):
         ids = self.box.client.submit_many(self.effects.task("sleep 4") for _ in range(20))
@@ -128,7 +132,15 @@ class Wan(unittest.TestCase):
                                for row in self.box.client.query("tasks", ids=ids)), "ap runs some of them")
         self.assertIn("ap is cut off from broker", self.box.act("partition", "ap"))
         self.assertEqual("both", self.box.node("ap")["cut"])
-        self.assertIn("cut off from broker already", self.box.refused("partition", "ap")[1])
+        for words in ((), ("--one-way", "up")):  # another cut would heal the other way unsaid
+            status, said = self.box.refused("partition", "ap", *words)
+            self.assertEqual(1, status)
+            self.assertIn("cut off from broker already, for", said)
+            self.assertIn("meridian dev heal ap", said)
+        self.assertEqual("both", self.box.node("ap")["cut"])
+        status, said = self.box.refused("heal", "broker")
+        self.assertEqual(1, status)
+        self.assertIn("meridian dev heal all", said)
         self.box.wait_region("ap", "lost")
         results = self.finish(ids)
         self.assertTrue(self.marked(), "what ap had runs again elsewhere")
@@ -195,7 +207,15 @@ class Wan(unittest.TestCase):
         self.assertFalse(any(result.dup_possible for result in self.finish(ids).values()))
         self.assertEqual(dup, self.box.listed("--dup"))
 
-    def test_6_the_lists_outlive_a_restart(self):
+    def test_6_nodes_that_are_dead(self):
+        self.assertIn("eu/w2 is killed with the processes of its tasks", self.box.act("kill", "eu/w2"))
+        said = self.box.act("partition", "eu/w2")
+        self.assertIn("eu/w2 is cut off from eu, also when it is started; now it is not running", said)
+        self.assertNotIn("its tasks", said)
+        self.assertIn("eu/w2 is not running", self.box.act("heal", "eu/w2"))
+        self.assertIn("eu/w2 is started, after", self.box.act("start", "eu/w2"))
+
+    def test_7_the_lists_outlive_a_restart(self):
         late, dup = self.box.listed("--late"), self.box.listed("--dup")
         self.assertTrue(late)
         self.box.act("pause", "eu/w1")  # it is resumed, and the link healed, before all is stopped
@@ -213,27 +233,55 @@ class Words(unittest.TestCase):
 
     def test_wrong_ones_are_named(self):
         for options, named in ((("--rtt", "eu-mars=80ms"), "'eu-mars'"), (("--rtt", "eu-us=80"), "'80'"),
-                               (("--loss", "2"), "--loss 2"), (("--jitter", "x"), "'x'"),
+                               (("--loss", "2"), "--loss 2%"), (("--loss", "x"), "--loss x"),
+                               (("--loss", "100%"), "meridian dev partition"), (("--jitter", "x"), "'x'"),
                                (("--broker-in", "mars"), "mars"), (("explode", "eu"), "'explode'"),
+                               (("--regions", "eu,all"), "'all' is taken"),
+                               (("--regions", "broker"), "'broker' is taken"),
+                               (("--regions", "eu,eu"), "eu is named twice"),
                                (("partition", "eu", "--one-way", "left"), "left"), (("pause",), "which node")):
             with self.subTest(options):
-                status, said = self.box.refused("--regions", "eu,us", *options)
+                status, said = self.box.refused(*options)
                 self.assertEqual(2, status, said)
                 self.assertIn(named, said)
+
+    def test_options_that_do_nothing_here_are_refused(self):
+        for words, option in ((("--rtt", "5ms", "partition", "us"), "--rtt"), (("kill", "us", "-r", "eu"), "--regions"),
+                              (("status", "--loss=1%"), "--loss"), (("heal", "us", "--sandbox"), "--sandbox"),
+                              (("pause", "us", "--workers", "3"), "--workers"), (("resume", "us", "-p", "1"), "--port"),
+                              (("heal", "us", "--one-way", "up"), "--one-way"), (("kill", "us", "-o", "id"), "--output"),
+                              (("--one-way", "up"), "--one-way")):
+            with self.subTest(words):
+                status, said = self.box.refused(*words)
+                self.assertEqual(2, status, said)
+                self.assertIn(f"meridian dev: {option}", said)
+        os.environ.update(MERIDIAN_RTT="5ms", MERIDIAN_ONE_WAY="up", MERIDIAN_OUTPUT="json")
+        for name in ("MERIDIAN_RTT", "MERIDIAN_ONE_WAY", "MERIDIAN_OUTPUT"):
+            self.addCleanup(os.environ.pop, name)
+        self.assertEqual(5, self.box.refused("kill", "us")[0], "in the environment they are for all commands")
+
+    def test_who_is_waited_for_is_said_once(self):
+        self.box.start("--regions", "eu,us", "--rtt", "60s", until="waiting for")
+        self.assertIn("waiting for us, for 30 s at most", self.box.text())
+        self.box.dev.send_signal(signal.SIGINT)
+        self.assertEqual(1, self.box.dev.wait(40))
+        self.assertEqual(1, self.box.text().count("waiting for"))
 
     def test_without_the_sandbox(self):
         self.assertEqual(5, self.box.refused("partition", "eu")[0], "no cluster runs")
         self.box.start("--regions", "eu", "--workers", "1")
-        status, said = self.box.refused("partition", "eu")
-        self.assertEqual(1, status)
-        self.assertIn("meridian dev --sandbox", said)
+        for words in (("partition", "eu"), ("heal", "eu"), ("heal", "all")):
+            status, said = self.box.refused(*words)
+            self.assertEqual(1, status)
+            self.assertIn("meridian dev --sandbox", said)
+        self.assertRegex(self.box.act("status"), r"PARENT +RTT  LINK\n")
         self.assertEqual(4, self.box.refused("pause", "mars")[0])
         self.box.act("pause", "broker")
         self.assertEqual(5, self.box.run("region", "list").returncode, "a paused broker does not answer")
         self.box.act("resume", "broker")
         wait_until(lambda: self.box.region("eu").get("state") == "live", "eu is live again")
         self.assertEqual(1, self.box.refused("resume", "broker")[0])
-        self.box.act("kill", "eu/w1")
+        self.assertIn("marked dup_possible, after 3s", self.box.act("kill", "eu/w1"))
         self.assertEqual("down", self.box.node("eu/w1")["state"])
         self.assertEqual(1, self.box.refused("pause", "eu/w1")[0])
         self.box.act("start", "eu/w1")
