@@ -11,13 +11,13 @@ from __future__ import annotations
 
 import argparse
 import contextlib
-import os
 import secrets
 import sys
 import time
 import traceback
 
 from chaos_check import tally
+from chaos_clients import Scene
 from chaos_plan import Plan, draw_plan
 from chaos_round import run_round
 from cluster import Cluster
@@ -39,17 +39,21 @@ def play(plan: Plan) -> bool:
           f"{', gentle' if plan.gentle else ''}", flush=True)
     began = time.monotonic()
     with contextlib.ExitStack() as stack:
-        cluster = Cluster(stack.callback)
+        scene = Scene(Cluster(stack.callback), plan)
+        complaints = scene.complaints
         try:
-            tasks, complaints = run_round(cluster, plan)
+            run_round(scene)
         except Exception:  # whatever went wrong, it is this seed's
-            tasks, complaints = [], [traceback.format_exc()]
-        if complaints or any(node.process and not node.ended_by_us and node.process.poll() is not None
-                             for node in cluster.nodes.values()):
-            os.environ["MERIDIAN_E2E_KEEP"] = "1"
-            print(*plan.faults, *complaints[:SHOWN], sep="\n")
-            print(f"seed {plan.seed}: FAILED, {len(complaints)} complaints; see {cluster.directory}")
-        stack.pop_all().close()
+            complaints.append(traceback.format_exc())
+        scene.cluster.keep |= bool(complaints or scene.cluster.died())
+        try:
+            stack.close()
+        except Exception as error:  # a node ended by itself
+            complaints.append(str(error))
+    if complaints:
+        print(*plan.faults, *complaints[:SHOWN], sep="\n")
+        print(f"seed {plan.seed}: FAILED, {len(complaints)} complaints; see {scene.cluster.directory}")
+    tasks = list(scene.tasks.values())
     print(f"seed {plan.seed}: {tally(tasks)}; {time.monotonic() - began:.0f} s", flush=True)
     return not complaints
 

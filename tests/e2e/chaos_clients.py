@@ -30,23 +30,29 @@ class Scene:
         self.tasks = {number: Task(number, batch.kind, delay_s=batch.delay_s, retries=batch.retries,
                                    cancel_asked=batch.cancel_at_s is not None)
                       for batch in plan.batches for number in batch.numbers}
-        self.complaints: list[str] = []  # of those who take part
+        self.given_up: list[Task] = []  # handed in without an answer, then again: each may have run, or not
+        self.complaints: list[str] = []
         self.began = self.give_up = 0.0  # time.monotonic()
 
     def until(self, at_s: float) -> float:
         """Seconds until that time of the plan."""
         return self.began + at_s - time.monotonic()
 
-    def argv(self, batch: Batch, number: str) -> list[str]:
-        return ["sh", str(SCRIPT), f"{self.files}/{number}", str(batch.fails), str(batch.run_s)]
+    def argv(self, batch: Batch, file: str) -> list[str]:
+        return ["sh", str(SCRIPT), f"{self.files}/{file}", str(batch.fails), str(batch.run_s)]
 
     def hand_in(self, batch: Batch) -> None:
         for number in batch.numbers:
             self.tasks[number].handed_in_s = time.clock_gettime(time.CLOCK_BOOTTIME)
 
+    def hand_in_again(self, task: Task) -> None:
+        """Nobody answered: this hand-in may have been taken, so the next one is told from it by its file."""
+        self.given_up.append(dataclasses.replace(task, told=[], final=[]))
+        task.hand_ins += 1
+
     def told(self, task: Task, by: str, row: Mapping[str, Any]) -> None:
         """A client heard the end of a task; what the task had done by then is noted at once."""
-        path = self.files / str(task.number)
+        path = self.files / task.file
         lines = path.read_bytes().count(b"\n") if path.exists() else 0
         task.told.append(Told(by, End.of_map(row), lines))
 
@@ -87,7 +93,7 @@ class PythonClient:
         if batch.timeout_s:
             fields["timeout_ms"] = int(batch.timeout_s * 1000)
         self.scene.hand_in(batch)
-        self.client.submit_many(({"id": id, "argv": self.scene.argv(batch, str(task.number)), **fields}
+        self.client.submit_many(({"id": id, "argv": self.scene.argv(batch, task.file), **fields}
                                  for id, task in ids.items()), submit_timeout_ms=self.left_ms())
         for task in tasks:
             task.acknowledged = True
@@ -131,13 +137,12 @@ class Program:
                    "--delay", f"{int(batch.delay_s * 1000)}ms"]
         if batch.timeout_s:
             options += ["--timeout", f"{int(batch.timeout_s * 1000)}ms"]
-        numbers = "".join(f"{number}\n" for number in batch.numbers)
         threading.Event().wait(max(0.0, scene.until(batch.at_s)))
-        scene.hand_in(batch)
-        output, on_line = (["--wait", "-o", "jsonl"], self.hear) if batch.waits else (["-o", "id"], self.name)
-        code = self.call(["submit", *output, *options, "--", *scene.argv(batch, "{}")], numbers, on_line)
-        if code == UNAVAILABLE and not self.by_id:
-            return  # nothing was promised
+        code = self.submit(options)
+        while code == UNAVAILABLE and not self.by_id and time.monotonic() < scene.give_up:
+            for task in self.unnamed:
+                scene.hand_in_again(task)
+            code = self.submit(options)
         if self.unnamed:
             scene.complaints.append(f"submit of tasks {batch.numbers} ended with status {code} and left out "
                                     f"{len(self.unnamed)}; see program.err")
@@ -148,6 +153,13 @@ class Program:
             if time.monotonic() > scene.give_up:
                 return
             self.call(["task", "result", "--wait", "-o", "jsonl", *missing[:IDS_PER_CALL]], "", self.hear)
+
+    def submit(self, options: list[str]) -> int:
+        batch, scene = self.batch, self.scene
+        output, on_line = (["--wait", "-o", "jsonl"], self.hear) if batch.waits else (["-o", "id"], self.name)
+        files = "".join(f"{task.file}\n" for task in self.unnamed)
+        scene.hand_in(batch)
+        return self.call(["submit", *output, *options, "--", *scene.argv(batch, "{}")], files, on_line)
 
     def name(self, id: str) -> None:
         """Ids are printed in the order of the lines; they are an acknowledgement."""
@@ -164,7 +176,7 @@ class Program:
     def find(self, id: str) -> None:
         """Of `submit --wait` only the tasks' files tell which line got which id."""
         def has_run(task: Task) -> bool:
-            path = self.scene.files / str(task.number)
+            path = self.scene.files / task.file
             return path.exists() and id in path.read_text()
 
         task = next(filter(has_run, self.unnamed), self.unnamed[0])

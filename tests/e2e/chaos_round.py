@@ -15,7 +15,7 @@ import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 
-from chaos_check import End, Line, Task, Told, complaints
+from chaos_check import End, Line, Told, complaints, too_few_acknowledged
 from chaos_clients import IDS_PER_CALL, Program, PythonClient, Scene, call_program
 from chaos_plan import PROGRAM, PYTHON_CLIENTS, REGIONS, WORKERS, Fault, Plan
 from cluster import MARK, Cluster, free_port, loopback, processes_with, wait_until, worker_name
@@ -23,6 +23,7 @@ from forwarder import Forwarder
 
 SLOTS = 4
 OFTEN = 100  # lost workers and lost regions that a task survives
+STATUS = {"kill": -signal.SIGKILL, "restart": 0}  # with which a node ends at such a fault
 PROGRAM_CALLS = 4  # at a time
 EXIT_S = 12.0  # for a node that was told to end
 DRAIN_S = 90.0  # from the last fault until every client knows everything
@@ -57,7 +58,13 @@ class Faults:
         cluster = self.scene.cluster
         if fault.what == "cut":
             self.links[fault.target].pause()
-        elif fault.what == "kill":
+            return
+        status = cluster.nodes[fault.target].process.poll()
+        if status is not None:  # which the fault must not hide
+            self.scene.complaints.append(f"{fault.target} had ended by itself, with status {status}, "
+                                         f"before its {fault.what}")
+            cluster.start(fault.target)
+        if fault.what == "kill":
             cluster.kill(fault.target)
         elif fault.what == "stop":
             cluster.signal(fault.target, signal.SIGSTOP)
@@ -83,8 +90,9 @@ class Faults:
                 return False
             complaints.append(f"{fault.target} did not end within {EXIT_S} s of SIGTERM")
             self.scene.cluster.kill(fault.target)
-        elif fault.what == "restart" and node.process.returncode != 0:
-            complaints.append(f"{fault.target} ended with status {node.process.returncode} on SIGTERM")
+        elif (status := node.process.returncode) != STATUS[fault.what]:
+            complaints.append(f"{fault.target} ended with status {status} at a {fault.what}, "
+                              f"not {STATUS[fault.what]}")
         try:
             wait_until(lambda: not processes_with(MARK, node.life), f"no process of {node.life} is left", 5)
         except AssertionError as left:
@@ -115,9 +123,9 @@ def start_cluster(cluster: Cluster, grace_s: int) -> dict[str, Forwarder]:
     return links
 
 
-def run_round(cluster: Cluster, plan: Plan) -> tuple[list[Task], list[str]]:
-    """The tasks with all that is known of them, and complaints: empty if all was well."""
-    scene = Scene(cluster, plan)
+def run_round(scene: Scene) -> None:
+    """Then the scene has the tasks with all that is known of them, and complaints: none if all was well."""
+    cluster, plan = scene.cluster, scene.plan
     faults = Faults(scene, start_cluster(cluster, plan.grace_s))
     scene.began = time.monotonic()
     last_fault_s = max((fault.at_s + fault.for_s for fault in plan.faults), default=0)
@@ -130,13 +138,14 @@ def run_round(cluster: Cluster, plan: Plan) -> tuple[list[Task], list[str]]:
         for part in taking_part:
             part.result()
     cluster.wait_up(60)
-    tasks = list(scene.tasks.values())
     scene.complaints += is_empty(cluster)
     read_effects(scene)
     ask_again(scene)
     scene.complaints += restores_nothing(cluster)
     write_account(scene)
-    return tasks, scene.complaints + complaints(tasks, plan.gentle)
+    scene.complaints += complaints(scene.given_up, plan.gentle)
+    scene.complaints += complaints(list(scene.tasks.values()), plan.gentle)
+    scene.complaints += too_few_acknowledged(list(scene.tasks.values()))
 
 
 def is_empty(cluster: Cluster) -> list[str]:
@@ -162,8 +171,8 @@ def is_empty(cluster: Cluster) -> list[str]:
 
 
 def read_effects(scene: Scene) -> None:
-    for task in scene.tasks.values():
-        path = scene.files / str(task.number)
+    for task in [*scene.tasks.values(), *scene.given_up]:
+        path = scene.files / task.file
         task.lines = [Line.of_text(line) for line in path.read_text().splitlines()] if path.exists() else []
 
 
@@ -209,5 +218,5 @@ def restores_nothing(cluster: Cluster) -> list[str]:
 def write_account(scene: Scene) -> None:
     """For whoever looks into a failed round: each task with all that is known of it, a line each."""
     with open(scene.cluster.directory / "tasks.jsonl", "w") as file:
-        for task in scene.tasks.values():
+        for task in [*scene.tasks.values(), *scene.given_up]:
             file.write(json.dumps(dataclasses.asdict(task)) + "\n")

@@ -133,6 +133,7 @@ class Cluster:
 
     add_cleanup: Callable[..., Any]
     failed: Callable[[], bool] = lambda: False
+    keep: bool = "MERIDIAN_E2E_KEEP" in os.environ  # the directory, when it closes
     nodes: dict[str, Node] = field(default_factory=dict)
     ports: dict[str, int] = field(default_factory=dict)
 
@@ -216,7 +217,7 @@ class Cluster:
         node.ended_by_us = False
 
     def signal(self, name: str, number: signal.Signals) -> None:
-        os.kill(self.nodes[name].pid, number)
+        self.nodes[name].process.send_signal(number)
 
     def kill(self, name: str) -> None:
         """SIGKILL, and wait until it is gone."""
@@ -234,9 +235,14 @@ class Cluster:
         self.nodes[name].ended_by_us = True
         return self.nodes[name].process.wait(deadline_s)
 
-    def close(self) -> None:
-        died = [node for node in self.nodes.values() if node.process is not None and not node.ended_by_us
+    def died(self) -> list[str]:
+        """A line for each node that ended by itself."""
+        return [f"{node.name} ended by itself with status {node.process.returncode}"
+                for node in self.nodes.values() if node.process is not None and not node.ended_by_us
                 and node.process.poll() is not None]
+
+    def close(self) -> None:
+        died = self.died()
         for node in reversed(list(self.nodes.values())):
             if node.process is not None and node.process.poll() is None:
                 node.process.kill()
@@ -245,11 +251,10 @@ class Cluster:
             client.close()
         if died or self.failed():
             self.show_logs()
-        if not os.environ.get("MERIDIAN_E2E_KEEP"):
+        if not self.keep:
             shutil.rmtree(self.directory, ignore_errors=True)
         if died:
-            raise AssertionError("ended by itself: " + ", ".join(
-                f"{node.name} with status {node.process.returncode}" for node in died))
+            raise AssertionError("; ".join(died))
 
     def show_logs(self) -> None:
         for node in self.nodes.values():

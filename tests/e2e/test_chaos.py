@@ -1,9 +1,21 @@
 """The judges of chaos rounds are judged, by forged accounts of tasks, each with one broken promise."""
+import contextlib
 import dataclasses
+import io
+import os
+import shutil
+import subprocess
+import sys
+import time
 import unittest
+from unittest import mock
 
-from chaos_check import End, Line, Task, Told, complaints
-from chaos_plan import KINDS, LINKS, PROGRAM, PYTHON_CLIENTS, WORKERS, draw_plan
+import chaos
+from chaos_check import ACKNOWLEDGED_SHARE, End, Line, Task, Told, complaints, too_few_acknowledged
+from chaos_clients import UNAVAILABLE, Program, Scene
+from chaos_plan import KINDS, LINKS, PROGRAM, PYTHON_CLIENTS, WORKERS, Fault, draw_plan
+from chaos_round import Faults
+from cluster import MARK, Cluster, die_with_parent, wait_until
 
 ID = "0190" * 8
 
@@ -69,6 +81,7 @@ GOOD = {
         "hanging", [start(1), start(2)], result(2, state="failed", reason="timeout", exit=None)),
     "delayed": account("delayed", [start(1, uptime_s=9.5), end(1)], result(), delay_s=0.5),
     "refused": Task(1, "quick"),
+    "handed in without an answer, lost, and run twice": Task(1, "quick", lines=[start(2), start(1), end(1)]),
 }
 
 
@@ -138,6 +151,20 @@ FORGED = {
 }
 
 
+SOUND = "import signal; signal.signal(15, lambda *_: exit(0)); print('ready', flush=True); signal.pause()"
+ABORTS = "import os; os.abort()"
+
+
+def start_forged(cluster, name, command=SOUND):
+    """Instead of Cluster.start: a node that is a line of Python."""
+    node = cluster.nodes[name]
+    node.lives += 1
+    with open(node.log, "wb") as log:
+        node.process = subprocess.Popen([sys.executable, "-c", command], stdout=log, stdin=subprocess.DEVNULL,
+                                        preexec_fn=die_with_parent, env={**os.environ, MARK: node.life})
+    node.ended_by_us = False
+
+
 class Judges(unittest.TestCase):
     def test_good_accounts(self):
         for name, task in GOOD.items():
@@ -155,8 +182,15 @@ class Judges(unittest.TestCase):
     def test_a_gentle_round_loses_no_work(self):
         for name, task in GOOD.items():
             with self.subTest(name):
-                lost = "lost" in name and name != "a worker lost before it began"
+                lost = task.end is not None and "lost" in name and name != "a worker lost before it began"
                 self.assertEqual(lost, bool(complaints([task], gentle=True)))
+
+    def test_too_few_acknowledged(self):
+        tasks = [dataclasses.replace(GOOD["once"], acknowledged=number < 1000 * ACKNOWLEDGED_SHARE)
+                 for number in range(1000)]
+        self.assertEqual([], too_few_acknowledged(tasks))
+        tasks[0].acknowledged = False
+        self.assertEqual(1, len(too_few_acknowledged(tasks)))
 
     def test_one_id_for_two_tasks(self):
         self.assertEqual(1, len(complaints([GOOD["once"], dataclasses.replace(GOOD["once"], number=2)])))
@@ -172,6 +206,122 @@ class Judges(unittest.TestCase):
         for text in ("start", f"start {ID} 1 {fence(1)}", f"end {ID} x {fence(1)} 1.0 0"):
             with self.subTest(text), self.assertRaises(ValueError):
                 Line.of_text(text)
+
+
+class Rounds(unittest.TestCase):
+    """Rounds with forged nodes and answers: what the real ones seldom do is noticed."""
+
+    def setUp(self):
+        self.cluster = Cluster(self.addCleanup)
+        self.scene = Scene(self.cluster, draw_plan(1, 10))
+        self.scene.began = time.monotonic()
+        self.faults = Faults(self.scene, {})
+        start = mock.patch.object(Cluster, "start", start_forged)
+        start.start()
+        self.addCleanup(start.stop)
+        self.cluster.configure("eu", "region", {}, {})
+
+    def node(self, command):
+        start_forged(self.cluster, "eu", command)
+        return self.cluster.nodes["eu"].process
+
+    def begin_and_end(self, what):
+        fault = Fault(0.0, what, "eu", 0.0)
+        self.faults.begin(fault)
+        self.faults.began_s[fault.place] = 0.0
+        wait_until(lambda: self.faults.end(fault), f"{what} is over")
+
+    def test_faults_of_a_sound_node_are_no_complaint(self):
+        for what in ("kill", "stop", "restart"):
+            self.node(SOUND)
+            wait_until(lambda: "ready" in self.cluster.nodes["eu"].log_text(), "it can be told to end")
+            self.begin_and_end(what)
+            self.cluster.kill("eu")
+        self.assertEqual([], self.scene.complaints)
+
+    def test_no_fault_hides_that_a_node_had_ended(self):
+        for number, what in enumerate(("kill", "stop", "restart")):
+            self.node(ABORTS).wait(10)
+            self.faults.begin(Fault(0.0, what, "eu", 0.0))
+            self.assertEqual(number + 1, len(self.scene.complaints))
+            self.assertIn("eu had ended by itself, with status -6", self.scene.complaints[-1])
+            self.cluster.kill("eu")
+
+    def test_a_node_that_ends_otherwise_than_by_its_fault(self):
+        for what in ("kill", "restart"):
+            self.node(ABORTS).wait(10)
+            fault = Fault(0.0, what, "eu", 0.0)
+            self.faults.began_s[fault.place] = 0.0
+            self.assertTrue(self.faults.end(fault))
+            self.assertIn(f"eu ended with status -6 at a {what}", self.scene.complaints[-1])
+            self.cluster.kill("eu")
+
+    def play(self, run_round):
+        """Two rounds of one task. What was printed, the exit status, and the scenes."""
+        scenes, printed = [], io.StringIO()
+
+        def run(scene):
+            scenes.append(scene)
+            self.addCleanup(shutil.rmtree, scene.cluster.directory, ignore_errors=True)
+            scene.cluster.configure("eu", "region", {}, {})
+            run_round(scene)
+
+        words = "chaos.py --seed 2 --rounds 2 --tasks 1".split()
+        with mock.patch.object(chaos, "run_round", run), mock.patch.object(sys, "argv", words), \
+                contextlib.redirect_stdout(printed), contextlib.redirect_stderr(io.StringIO()):
+            status = chaos.main()
+        return printed.getvalue(), status, scenes
+
+    def test_a_node_that_ended_by_itself_fails_its_round_and_no_other(self):
+        def run_round(scene):
+            start_forged(scene.cluster, "eu", ABORTS if scene.plan.seed == 2 else SOUND)
+            if scene.plan.seed == 2:
+                scene.cluster.nodes["eu"].process.wait(10)
+
+        printed, status, scenes = self.play(run_round)
+        self.assertEqual(1, status)
+        self.assertEqual([2, 3], [scene.plan.seed for scene in scenes])
+        self.assertIn("eu ended by itself with status -6", printed)
+        self.assertIn("seed 2: FAILED, 1 complaints", printed)
+        self.assertIn("1 rounds passed, 1 failed 2", printed)
+        self.assertEqual([True, False], [scene.cluster.directory.exists() for scene in scenes])
+
+    def test_a_round_that_breaks_off_keeps_its_complaints(self):
+        def run_round(scene):
+            scene.complaints.append("eu had ended")
+            raise AssertionError("no answer")
+
+        printed, status, _ = self.play(run_round)
+        self.assertEqual(1, status)
+        self.assertIn("seed 3: FAILED, 2 complaints", printed)
+        self.assertIn("eu had ended", printed)
+
+    def test_the_program_hands_in_until_it_is_answered(self):
+        batch = next(batch for batch in draw_plan(2, 100).batches
+                     if batch.client == PROGRAM and not batch.waits)
+        scene = Scene(Cluster(self.addCleanup), dataclasses.replace(self.scene.plan, batches=[batch]))
+        scene.began = scene.give_up = time.monotonic() - batch.at_s - 60
+        scene.give_up += 120
+        program, files = Program(scene, batch), []
+
+        def call(arguments, stdin, on_line):
+            if arguments[0] == "submit":
+                files.append(stdin.split())
+                for number in range(batch.count if len(files) == 3 else 0):
+                    on_line(f"{number:032x}")
+                return 0 if len(files) == 3 else UNAVAILABLE
+            for task in program.by_id.values():
+                task.told.append("its end")
+            return 0
+
+        with mock.patch.object(program, "call", call):
+            program.run()
+        self.assertEqual([], scene.complaints)
+        self.assertTrue(all(task.acknowledged for task in scene.tasks.values()))
+        self.assertEqual(2 * batch.count, len(scene.given_up))
+        self.assertEqual(3 * batch.count, len(set(sum(files, []))))
+        self.assertEqual(sorted(sum(files[:2], [])), sorted(task.file for task in scene.given_up))
+        self.assertFalse(any(task.acknowledged or task.id for task in scene.given_up))
 
 
 class Plans(unittest.TestCase):
