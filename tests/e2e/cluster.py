@@ -133,7 +133,7 @@ class Cluster:
 
     add_cleanup: Callable[..., Any]
     failed: Callable[[], bool] = lambda: False
-    keep: bool = "MERIDIAN_E2E_KEEP" in os.environ  # the directory, when it closes
+    keep: bool = bool(os.environ.get("MERIDIAN_E2E_KEEP"))  # the directory, when it closes
     nodes: dict[str, Node] = field(default_factory=dict)
     ports: dict[str, int] = field(default_factory=dict)
 
