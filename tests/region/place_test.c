@@ -81,6 +81,13 @@ TABLE(a_returned_class_waits_a_whole_grace_again, {"assign 1.1", TAKEN_1},
       {"later 9000", ""},
       {"later 2000", "+outcomes 2, +states 2 ended, up OUTCOME 2:1.0.0 returned, -envelopes 2"})
 
+TABLE(a_class_whose_only_task_was_cancelled_waits_a_whole_grace_again, {"assign 1.1", TAKEN_1},
+      {"later 5000", ""},
+      {"stop 1.1", "+outcomes 1, +states 1 ended, up OUTCOME 1:1.0.0 cancelled cancelled 1/1, -envelopes 1"},
+      {"later 60000", ""}, {"assign 2.1", "+envelopes 2, +states 2 ready, up TAKEN 2:1.0.0"},
+      {"later 9000", ""},
+      {"later 2000", "+outcomes 2, +states 2 ended, up OUTCOME 2:1.0.0 returned, -envelopes 2"})
+
 TABLE(not_returned_while_cut_off, {"assign 1.1", TAKEN_1}, {"down", ""},
       {"later 20000", "up HELLO boot 1 | up HELLO boot 1 | up HELLO boot 1 | up HELLO boot 1 | up HELLO boot "
                       "1 | up HELLO boot 1 | up HELLO boot 1"},
