@@ -34,9 +34,14 @@ static void read_row(struct ready *ready, struct bytes row)
         return;
     snprintf(full, sizeof full, "%.*s%s%.*s", (int)region.size, (const char *)region.data,
              region.size == 0 ? "" : "/", (int)name.size, (const char *)name.data);
-    for (unsigned i = 0; i < ready->plan->node_count; i++)
-        if (strcmp(ready->plan->nodes[i].name, full) == 0)
+    /* A region further away than a QUERY waits never tells of its workers in time: it counts them, too. */
+    bool all_there = region.size == 0 && map_number(row, "workers") >= ready->plan->workers;
+    for (unsigned i = 0; i < ready->plan->node_count; i++) {
+        const struct dev_node *node = &ready->plan->nodes[i];
+        bool of_region = node->tier == DEV_WORKER && bytes_are(name, ready->plan->regions[node->region]);
+        if (strcmp(node->name, full) == 0 || (all_there && of_region))
             ready->live[i] = true;
+    }
 }
 
 /* One QUERY; a reply that does not come in time is not an error: the next one will. */

@@ -267,6 +267,11 @@ class Words(unittest.TestCase):
         self.assertIn("not up after 30 s: us. ", self.box.text())
         self.assertEqual(1, self.box.text().count("waiting for"))
 
+    def test_a_region_further_away_than_a_query_waits(self):
+        self.box.start("--regions", "eu,us", "--rtt", "700ms")
+        self.assertEqual("live", self.box.region("us")["state"])
+        self.assertEqual(0, self.box.stop())
+
     def test_without_the_sandbox(self):
         self.assertEqual(5, self.box.refused("partition", "eu")[0], "no cluster runs")
         self.box.start("--regions", "eu", "--workers", "1")
