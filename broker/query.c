@@ -20,7 +20,8 @@ struct query *query_open(struct broker *broker, uint64_t peer, uint64_t sequence
         uint32_t generation = query->generation + 1;
         *query = (struct query){.used = true, .kind = kind, .peer = peer, .sequence = sequence};
         query->generation = generation;
-        query->deadline_ns = broker->tasks.now_ns + ASK_WAIT_MS * NANOSECONDS_PER_MS;
+        uint32_t wait_ms = peer == QUERY_NO_CLIENT ? ASK_WAIT_UNHURRIED_MS : ASK_WAIT_MS;
+        query->deadline_ns = broker->tasks.now_ns + wait_ms * NANOSECONDS_PER_MS;
         broker->queries.open++;
         return query;
     }

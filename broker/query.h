@@ -9,7 +9,17 @@
 
 #include "engine/ledger.h"
 
-enum { QUERIES_MAX = 64, QUERY_ROWS_MAX = 256, ASK_WAIT_MS = 500, QUERY_BYTES_MAX = 240 * 1024 };
+/* A client waits for no region longer than ASK_WAIT_MS; what is asked without a client may come from any
+ * distance. */
+enum {
+    QUERIES_MAX = 64,
+    QUERY_ROWS_MAX = 256,
+    ASK_WAIT_MS = 500,
+    ASK_WAIT_UNHURRIED_MS = 10000,
+    QUERY_BYTES_MAX = 240 * 1024
+};
+
+#define QUERY_NO_CLIENT 0u /* as a peer */
 
 enum query_kind { QUERY_TASKS, QUERY_EXPLAIN, QUERY_WORKERS, QUERY_DRAIN };
 

@@ -11,7 +11,6 @@
 #include "proto/assert.h"
 
 enum {
-    NIL_CLIENT = 0,
     FALSE_BYTE = 0xc2,
     TRUE_BYTE = 0xc3,
     WORKER_ROW_BYTES_MAX = 16 * 1024, /* a page has room for some whatever a region sends */
@@ -147,7 +146,7 @@ void query_watch_workers(struct broker *broker, struct outputs *outputs)
         if (!query_can_answer(region) || region->workers == (known == NULL ? 0 : known->workers))
             continue;
         if (query == NULL)
-            query = query_open(broker, NIL_CLIENT, 0, QUERY_WORKERS);
+            query = query_open(broker, QUERY_NO_CLIENT, 0, QUERY_WORKERS);
         if (query == NULL)
             return; /* the next beat */
         know(&broker->queries, region->number)->workers = region->workers;
@@ -221,7 +220,7 @@ void query_reply_workers(struct broker *broker, struct query *query, struct outp
     for (uint32_t i = 0; i < query->asked_count; i++)
         if (query->asked[i].answered && query->after[0] == '\0')
             remember(broker, &query->asked[i]);
-    if (query->peer == NIL_CLIENT)
+    if (query->peer == QUERY_NO_CLIENT)
         return;
     for (; used < region_count && all; used++) {
         pages[used] = page_of(broker, query, regions[used]);

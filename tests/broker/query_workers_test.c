@@ -138,6 +138,23 @@ Test(query_workers, are_remembered_without_a_client_when_their_number_changes)
     cr_expect_str_eq(rows(), "eu/w1 stale, eu/w2 stale");
 }
 
+/* Its answers are always too late for a client. */
+Test(query_workers, of_a_region_further_than_a_client_waits_stand_there_stale)
+{
+    fixture_act("eu up");
+    fixture_act("eu beat workers=2");
+    fixture_act("later 1000");
+    uint64_t request = last_ask().request;
+    fixture_act("later 900");
+    answer("eu", request, 2, 0, false);
+    ask_workers(NULL);
+    request = last_ask().request;
+    fixture_act("later 500");
+    cr_expect_str_eq(rows(), "eu/w1 stale, eu/w2 stale");
+    answer("eu", request, 2, 0, false);
+    cr_expect_str_eq(fixture.text, "", "the client has its reply");
+}
+
 Test(query_workers, of_a_forgotten_region_are_forgotten)
 {
     fixture_act("eu up");
