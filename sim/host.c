@@ -87,8 +87,11 @@ static bool put_off(struct sim *sim, const struct occasion *occasion)
         at_ns = node_ready_ns(sim, node);
     if (at_ns <= sim->now_ns)
         return false;
-    if (occasion->what == HAPPENS_COMMIT && occasion->life == node->life)
-        node->batches->durable_ns = node->durable_ns = at_ns;
+    if (occasion->what == HAPPENS_COMMIT && occasion->life == node->life) {
+        node->batches->durable_ns = at_ns;
+        if (node->durable_ns < at_ns)
+            node->durable_ns = at_ns; /* a younger one may come later still */
+    }
     if (occasion->what == HAPPENS_WAKE && occasion->life == node->life) {
         if (occasion->at_ns != node->wake_ns)
             return false; /* not its newest */
