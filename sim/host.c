@@ -57,6 +57,7 @@ void sim_release(struct sim *sim)
 static void put_off_until(struct sim *sim, const struct occasion *occasion, uint64_t at_ns)
 {
     struct occasion later = *occasion;
+    ASSERT(at_ns > sim->now_ns); /* else the run would stand still */
     later.at_ns = at_ns;
     timeline_add(&sim->timeline, later);
 }
