@@ -49,6 +49,17 @@ const char *task_reason_text(enum task_reason reason)
  * due age, fence, envelope size, history size, outcome size, end, first grant, history count] */
 enum { RECORD_FIELDS = 22 };
 
+/* 146 years: whatever a wall clock says, ages stay in the range of born_ns and of what is read again. */
+#define RESTORED_AGE_MS_MAX (UINT64_MAX / 4000000)
+
+static uint64_t restored_age_ms(uint64_t age_ms, uint64_t then_ms, uint64_t wall_ms)
+{
+    uint64_t passed_ms = wall_ms > then_ms ? wall_ms - then_ms : 0;
+    if (age_ms > RESTORED_AGE_MS_MAX || passed_ms > RESTORED_AGE_MS_MAX - age_ms)
+        return RESTORED_AGE_MS_MAX;
+    return age_ms + passed_ms;
+}
+
 /* The fence up to which grants have ended: at restore a grant above it is open. A granted task's own is, so
  * its record stays one step below (custody counts a broker's grants, attempt a region's). */
 static struct fence ended_fence(const struct task *task)
@@ -131,8 +142,7 @@ bool task_record_read(struct bytes record, struct task *ret_task, uint64_t now_n
         return false;
     if (ret_task->state == TASK_ENDED)
         ret_task->outcome_size = outcome_size;
-    uint64_t passed_ms = wall_ms > then_ms ? wall_ms - then_ms : 0;
-    ret_task->born_ns = (int64_t)now_ns - (int64_t)((age_ms + passed_ms) * 1000000);
+    ret_task->born_ns = (int64_t)now_ns - (int64_t)(restored_age_ms(age_ms, then_ms, wall_ms) * 1000000);
     int64_t due_ns = ret_task->born_ns + (int64_t)(due_age_ms * 1000000);
     if (ret_task->state == TASK_DELAYED)
         ret_task->due_ns = due_ns < 0 ? 0 : (uint64_t)due_ns; /* before this machine started: now */

@@ -52,3 +52,18 @@ Test(review_restore, two_tasks_of_one_id_are_refused)
     cr_expect(restore_ready(1, 7));
     cr_expect_not(restore_ready(2, 7));
 }
+
+/* A clock that says the year 2,400,000, and what is written then. */
+Test(review_restore, no_wall_clock_makes_a_record_that_is_none)
+{
+    static const uint64_t wall_ms[] = {77303951790835000, UINT64_MAX, 1750000000000};
+    uint8_t bytes[256];
+    struct task task = {.id = {{1}}, .class = 1, .state = TASK_READY, .priority = PRIORITY_NORMAL};
+    for (int i = 0; i < 3; i++) {
+        struct writer writer;
+        writer_init(&writer, bytes, sizeof bytes);
+        task_record_write(&writer, &task, 1000, i == 0 ? 0 : wall_ms[i - 1]);
+        cr_assert(task_record_read(writer_bytes(&writer), &task, 1000, wall_ms[i]), "%d", i);
+        cr_expect_gt(task_age_ms(&task, 1000), 0, "it has been there all that time");
+    }
+}
