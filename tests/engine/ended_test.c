@@ -323,33 +323,34 @@ Test(ended, receipts_of_forgotten_records_are_none)
     cr_expect_eq(ended.evictable, 1);
 }
 
-Test(ended, a_damaged_record_is_told)
+static uint8_t record[8192];
+static uint64_t record_number;
+
+/* One id has ended and its record is in `record`; then the node starts anew. Returns the record's size. */
+static size_t end_one_and_restart(void)
 {
-    static uint8_t record[8192];
-    uint64_t number;
     add(1);
     flush();
-    size_t size = copy_put(0, record, &number);
+    size_t size = copy_put(0, record, &record_number);
     map_release(&map);
     ended_release(&ended);
     begin(1000000);
-    cr_expect_not(ended_restore(&ended, number, (struct bytes){record, size - 1}, &map));
+    return size;
+}
+
+Test(ended, a_damaged_record_is_told)
+{
+    size_t size = end_one_and_restart();
+    cr_expect_not(ended_restore(&ended, record_number, (struct bytes){record, size - 1}, &map));
 }
 
 /* Else the living task would never be found again. */
 Test(ended, an_id_of_a_living_task_is_refused)
 {
     enum { LIVING = 7 }; /* a task's index: no ENDED_BIT */
-    static uint8_t record[8192];
-    uint64_t number;
-    add(1);
-    flush();
-    size_t size = copy_put(0, record, &number);
-    map_release(&map);
-    ended_release(&ended);
-    begin(1000000);
+    size_t size = end_one_and_restart();
     living = id(1);
     cr_assert(map_put(&map, &living, LIVING));
-    cr_expect_not(ended_restore(&ended, number, (struct bytes){record, size}, &map));
+    cr_expect_not(ended_restore(&ended, record_number, (struct bytes){record, size}, &map));
     cr_expect_eq(map_find(&map, &living), LIVING);
 }
